@@ -1,0 +1,63 @@
+"""The contract between the policy node and a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from sim_bridge.types import Observation
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """What a policy is and what it asks for.
+
+    ``kind`` is how it was addressed (``expert``, ``replay``, ``openpi`` ...), ``description`` one
+    line for people, ``action_names`` its outputs in order (empty: the task's own order),
+    ``dt_s`` the time between two actions (0: the task's control period), ``image_keys`` the
+    images it must be given, ``max_batch`` how many observations one inference may hold.
+    """
+
+    kind: str
+    description: str
+    action_names: tuple[str, ...] = ()
+    horizon: int = 1
+    dt_s: float = 0.0
+    image_keys: tuple[str, ...] = ()
+    max_batch: int = 1
+
+
+class Policy(Protocol):
+    """One client's policy; calls come from one thread."""
+
+    @property
+    def spec(self) -> PolicySpec: ...
+
+    def infer(self, observation: Observation) -> np.ndarray:
+        """A chunk of actions ``(H, A)`` for this observation; H may differ between calls."""
+
+    def reset(self, seed: int | None = None, instruction: str = "") -> None:
+        """Start a new episode."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class BatchPolicy(Protocol):
+    """A policy without memory that can answer several clients in one inference."""
+
+    def infer_batch(self, observations: list[Observation]) -> list[np.ndarray]:
+        """One chunk ``(H, A)`` for each observation, in order."""
+
+
+class PolicySource(Protocol):
+    """A loaded policy address: hands each client its own ``Policy`` on shared weights."""
+
+    @property
+    def spec(self) -> PolicySpec: ...
+
+    def for_client(self, client_id: str) -> Policy: ...
+
+    def close(self) -> None: ...

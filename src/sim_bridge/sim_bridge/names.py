@@ -1,0 +1,29 @@
+"""Relative names of topics and services, in one place. All can be remapped."""
+
+STATE = "state"
+STEP_INFO = "step_info"
+SPEC = "spec"
+JOINT_STATES = "joint_states"
+CLOCK = "clock"
+TF = "tf"
+TF_STATIC = "tf_static"
+DIAGNOSTICS = "/diagnostics"
+CAMERA_IMAGE = "camera/{}/image_raw"
+CAMERA_INFO = "camera/{}/camera_info"
+
+RESET = "reset"
+STEP = "step"
+GET_STATE = "get_state"
+SET_STATE = "set_state"
+CONTROL = "control"
+GET_MODEL = "get_model"
+
+INFER_CHUNK = "infer_chunk"
+RESET_POLICY = "reset_policy"
+ROLLOUT = "rollout"
+REPLAY = "replay"
+
+MIRROR_IMAGE = "mirror/image_raw"
+RECORD = "mirror/record"
+
+WORLD_FRAME = "world"
