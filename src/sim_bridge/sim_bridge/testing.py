@@ -1,0 +1,110 @@
+"""Helpers for tests that cross processes: free domains, deadlines, child processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# Fast DDS listens on 7400 + 250 * domain + 10 (first participant, metatraffic unicast).
+_METATRAFFIC_PORT = 7410
+_held: list[socket.socket] = []
+
+
+def free_domain_id() -> int:
+    """A ROS domain id that nobody uses on this machine, kept reserved for this process.
+
+    The reservation is a bound TCP port: parallel test processes on one machine never share
+    a domain, and the port goes back to the system when the process ends.
+    """
+    for domain in range(1, 100):
+        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            holder.bind(("127.0.0.1", 57000 + domain))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("0.0.0.0", _METATRAFFIC_PORT + 250 * domain))
+        except OSError:
+            holder.close()
+            continue
+        _held.append(holder)
+        return domain
+    raise RuntimeError("no free ROS domain id between 1 and 99")
+
+
+def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> object:
+    """Poll until ``predicate()`` is true and return its value; AssertionError after the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+        time.sleep(0.01)
+
+
+class Process:
+    """A child process in its own group, with its output in a file, ended on exit."""
+
+    def __init__(self, command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
+        self.command = [str(word) for word in command]
+        self.log = Path(log)
+        self._env = {**os.environ, **(env or {})}
+        self._process: subprocess.Popen | None = None
+
+    @classmethod
+    def module(cls, module: str, *args: str, log: Path, env: dict[str, str] | None = None) -> Process:
+        """``python -m module args``."""
+        return cls([sys.executable, "-m", module, *args], log, env)
+
+    def __enter__(self) -> Process:
+        self._process = subprocess.Popen(
+            self.command,
+            stdout=self.log.open("wb"),
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=self._env,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    def wait(self, timeout_s: float) -> int:
+        """Exit status; AssertionError with the output when it does not end in time."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(
+                f"{self.command} still runs after {timeout_s:g} s:\n{self.output()}"
+            ) from None
+
+    def stop(self, timeout_s: float = 10.0) -> int:
+        """SIGINT, then SIGKILL; the exit status."""
+        if self.running:
+            self.signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGKILL)
+        return self._process.wait(timeout_s)
