@@ -1,0 +1,263 @@
+"""Names, states and pictures of a MuJoCo model and its data, for every simulator built on it.
+
+Wire names are ``entity/name``. The entity of a joint or link is given by the root body of its
+tree (the child of the world that holds it); names that contain a slash already are kept.
+MuJoCo's quaternions are wxyz; this is the one place where they meet the wire's xyzw.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from sim_bridge.errors import InvalidState
+from sim_bridge.types import JointSpec, LinkPoses, SimState
+
+_FREE = int(mujoco.mjtJoint.mjJNT_FREE)
+_HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
+_SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
+_POSITION_BIAS = int(mujoco.mjtBias.mjBIAS_AFFINE)
+_JOINT_TRANSMISSION = int(mujoco.mjtTrn.mjTRN_JOINT)
+_INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
+# What a task may read between two steps and mj_step leaves one substep behind the positions.
+_DERIVED = (
+    "xpos", "xquat", "xmat", "xipos", "ximat", "xanchor", "xaxis", "geom_xpos", "geom_xmat", "site_xpos",
+    "site_xmat", "cam_xpos", "cam_xmat", "subtree_com", "cvel", "sensordata", "ten_length",
+    "actuator_length", "actuator_velocity", "actuator_force", "qfrc_actuator", "qfrc_bias", "qacc",
+)  # fmt: skip
+NATIVE_FORMAT = f"mujoco {mujoco.__version__}"
+
+_TO_XYZW = [0, 1, 2, 4, 5, 6, 3]
+_TO_WXYZ = [0, 1, 2, 6, 3, 4, 5]
+
+
+@dataclass(frozen=True)
+class _Addresses:
+    names: tuple[str, ...]
+    qpos: np.ndarray
+    dof: np.ndarray
+
+
+class MujocoScene:
+    """View of a model and its data by wire name.
+
+    ``entities`` maps the name of a root body to its entity (default: the body's own name).
+    """
+
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, entities: Mapping[str, str] | None = None
+    ) -> None:
+        self.model = model
+        self.data = data
+        self._entities = dict(entities or {})
+        self._joints = self._single_axis_joints()
+        self._bodies, self._body_ids = self._free_bodies()
+        self._targets, self._actuators = self._position_targets()
+        self._links = [b for b in range(1, model.nbody)]
+        self._link_names = tuple(self.body_name(b) for b in self._links)
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return self._joints.names
+
+    @property
+    def body_names(self) -> tuple[str, ...]:
+        return self._bodies.names
+
+    def body_name(self, body: int) -> str:
+        """``entity/body``; just ``entity`` for a single free body of the same name."""
+        name = self.model.body(body).name or f"body{body}"
+        root = int(self.model.body_rootid[body])
+        entity = self._entity(root)
+        if "/" in name or (body == root and entity == name):
+            return name
+        return f"{entity}/{name}"
+
+    def joint_name(self, joint: int) -> str:
+        name = self.model.joint(joint).name or f"joint{joint}"
+        if "/" in name:
+            return name
+        return f"{self._entity(int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))}/{name}"
+
+    def joint_specs(self) -> tuple[JointSpec, ...]:
+        out = []
+        for joint in self._of_type(_HINGE, _SLIDE):
+            limited = bool(self.model.jnt_limited[joint])
+            lower, upper = self.model.jnt_range[joint] if limited else (-np.inf, np.inf)
+            revolute = int(self.model.jnt_type[joint]) == _HINGE
+            out.append(JointSpec(self.joint_name(joint), revolute, float(lower), float(upper)))
+        return tuple(out)
+
+    def robots(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Entities that have joints, and the tf frame of each one's root body."""
+        roots = {}
+        for joint in self._of_type(_HINGE, _SLIDE):
+            name = self.joint_name(joint).split("/")[0]
+            roots.setdefault(name, int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))
+        return tuple(roots), tuple(self.body_name(root) for root in roots.values())
+
+    def state(self, native: bool = False, extras: Mapping[str, np.ndarray] | None = None) -> SimState:
+        """The state now; ``extras`` are arrays of the task that the native block must hold."""
+        data = self.data
+        return SimState(
+            time_s=float(data.time),
+            joint_names=self._joints.names,
+            joint_positions=data.qpos[self._joints.qpos],
+            joint_velocities=data.qvel[self._joints.dof],
+            body_names=self._bodies.names,
+            body_poses=data.qpos[self._bodies.qpos][:, _TO_XYZW],
+            body_twists=self._twists_to_world(data.qvel[self._bodies.dof]),
+            target_names=self._targets,
+            target_positions=data.ctrl[self._actuators],
+            native_format=NATIVE_FORMAT if native else "",
+            native=self._pack(extras or {}) if native else b"",
+        )
+
+    def set_state(self, state: SimState) -> dict[str, np.ndarray]:
+        """Write what ``state`` names; returns the task's extras of a native block, else {}.
+
+        With a native block of this engine the restore is exact; joints and bodies that were
+        edited since then win over it. Raises InvalidState for a native block of another model.
+        """
+        data = self.data
+        if state.native_format != NATIVE_FORMAT:
+            self._write(state)
+            mujoco.mj_forward(self.model, data)
+            return {}
+        arrays = self._unpack(state.native)
+        mujoco.mj_setState(self.model, data, arrays["integration"], _INTEGRATION)
+        if self._write(state):
+            mujoco.mj_forward(self.model, data)
+        else:
+            mujoco.mj_forward(self.model, data)
+            # mj_forward refreshed the warm start and what lags one substep behind: put both back.
+            mujoco.mj_setState(self.model, data, arrays["integration"], _INTEGRATION)
+            for name in _DERIVED:
+                getattr(data, name)[:] = arrays[f"derived.{name}"]
+        return {k[len("extra.") :]: v for k, v in arrays.items() if k.startswith("extra.")}
+
+    def link_poses(self) -> LinkPoses:
+        """Poses of all bodies for the joint positions of now (not one substep behind)."""
+        mujoco.mj_kinematics(self.model, self._scratch_at_now())
+        scratch = self._scratch
+        poses = np.hstack([scratch.xpos[self._links], scratch.xquat[self._links]])
+        return LinkPoses(self._link_names, poses[:, _TO_XYZW])
+
+    _scratch: mujoco.MjData | None = None
+
+    def _scratch_at_now(self) -> mujoco.MjData:
+        if self._scratch is None:
+            self._scratch = mujoco.MjData(self.model)
+        self._scratch.qpos[:] = self.data.qpos
+        self._scratch.mocap_pos[:] = self.data.mocap_pos
+        self._scratch.mocap_quat[:] = self.data.mocap_quat
+        return self._scratch
+
+    def _entity(self, root: int) -> str:
+        name = self.model.body(root).name or f"body{root}"
+        return self._entities.get(name, name.split("/")[0])
+
+    def _of_type(self, *types: int) -> list[int]:
+        return [j for j in range(self.model.njnt) if int(self.model.jnt_type[j]) in types]
+
+    def _single_axis_joints(self) -> _Addresses:
+        joints = self._of_type(_HINGE, _SLIDE)
+        return _Addresses(
+            tuple(self.joint_name(j) for j in joints),
+            self.model.jnt_qposadr[joints].astype(int),
+            self.model.jnt_dofadr[joints].astype(int),
+        )
+
+    def _free_bodies(self) -> tuple[_Addresses, np.ndarray]:
+        joints = self._of_type(_FREE)
+        bodies = self.model.jnt_bodyid[joints].astype(int)
+        addresses = _Addresses(
+            tuple(self.body_name(int(b)) for b in bodies),
+            self.model.jnt_qposadr[joints].astype(int)[:, None] + np.arange(7),
+            self.model.jnt_dofadr[joints].astype(int)[:, None] + np.arange(6),
+        )
+        return addresses, bodies
+
+    def _position_targets(self) -> tuple[tuple[str, ...], np.ndarray]:
+        model = self.model
+        chosen = [
+            a
+            for a in range(model.nu)
+            if int(model.actuator_biastype[a]) == _POSITION_BIAS
+            and int(model.actuator_trntype[a]) == _JOINT_TRANSMISSION
+            and model.actuator_biasprm[a, 1] != 0
+        ]
+        names = tuple(self.joint_name(int(model.actuator_trnid[a, 0])) for a in chosen)
+        return names, np.array(chosen, dtype=int)
+
+    def _twists_to_world(self, qvel: np.ndarray) -> np.ndarray:
+        """MuJoCo's free joints have world linear but body-frame angular velocity."""
+        out = qvel.copy()
+        for row, quat in zip(out, self.data.qpos[self._bodies.qpos][:, 3:]):
+            mujoco.mju_rotVecQuat(row[3:], row[3:].copy(), quat)
+        return out
+
+    def _write(self, state: SimState) -> bool:
+        """Write joints and bodies that differ from the state now; whether any did."""
+        now = self.state()
+        changed = False
+        for name, position, velocity in zip(
+            state.joint_names, state.joint_positions, state.joint_velocities
+        ):
+            i = now.joint_names.index(name)
+            if position != now.joint_positions[i] or velocity != now.joint_velocities[i]:
+                self.data.qpos[self._joints.qpos[i]] = position
+                self.data.qvel[self._joints.dof[i]] = velocity
+                changed = True
+        for name, pose, twist in zip(state.body_names, state.body_poses, state.body_twists):
+            i = now.body_names.index(name)
+            if not (np.array_equal(pose, now.body_poses[i]) and np.array_equal(twist, now.body_twists[i])):
+                self._write_body(i, pose, twist)
+                changed = True
+        changed |= self._write_targets(state, now)
+        return changed
+
+    def _write_body(self, index: int, pose: np.ndarray, twist: np.ndarray) -> None:
+        wxyz = np.asarray(pose)[_TO_WXYZ]
+        inverse, angular = np.zeros(4), np.zeros(3)
+        mujoco.mju_negQuat(inverse, wxyz[3:])
+        mujoco.mju_rotVecQuat(angular, np.asarray(twist[3:], dtype=float), inverse)
+        self.data.qpos[self._bodies.qpos[index]] = wxyz
+        self.data.qvel[self._bodies.dof[index]] = np.concatenate([twist[:3], angular])
+
+    def _write_targets(self, state: SimState, now: SimState) -> bool:
+        changed = False
+        for name, target in zip(state.target_names, state.target_positions):
+            if name in now.target_names:
+                i = now.target_names.index(name)
+                changed |= bool(target != now.target_positions[i])
+                self.data.ctrl[self._actuators[i]] = target
+        return changed
+
+    def _pack(self, extras: Mapping[str, np.ndarray]) -> bytes:
+        integration = np.empty(mujoco.mj_stateSize(self.model, _INTEGRATION))
+        mujoco.mj_getState(self.model, self.data, integration, _INTEGRATION)
+        arrays = {"integration": integration}
+        arrays.update({f"derived.{name}": getattr(self.data, name) for name in _DERIVED})
+        arrays.update({f"extra.{name}": value for name, value in extras.items()})
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        return buffer.getvalue()
+
+    def _unpack(self, native: bytes) -> dict[str, np.ndarray]:
+        try:
+            with np.load(io.BytesIO(native), allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            size = mujoco.mj_stateSize(self.model, _INTEGRATION)
+            if arrays["integration"].shape != (size,):
+                raise ValueError(f"{arrays['integration'].shape} integration values, not {size}")
+            for name in _DERIVED:
+                if arrays[f"derived.{name}"].shape != getattr(self.data, name).shape:
+                    raise ValueError(f"{name} has another shape")
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise InvalidState(f"native block does not belong to this scene: {error}") from None
+        return arrays

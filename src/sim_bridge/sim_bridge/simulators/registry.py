@@ -1,0 +1,30 @@
+"""Simulators by name; each is imported only when it is chosen."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from sim_bridge.errors import NotFound, unknown
+from sim_bridge.simulator import Simulator
+
+_SIMULATORS = {
+    "gymnasium": "sim_bridge.simulators.gymnasium_simulator:GymnasiumSimulator",
+}
+
+
+def simulator_names() -> tuple[str, ...]:
+    return tuple(_SIMULATORS)
+
+
+def open_simulator(name: str, task: str, **options: Any) -> Simulator:
+    """Import and construct. NotFound for an unknown name or a missing package."""
+    if name not in _SIMULATORS:
+        raise unknown("simulator", name, _SIMULATORS)
+    module, _, attribute = _SIMULATORS[name].partition(":")
+    try:
+        factory: Callable[..., Simulator] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise NotFound(f"simulator {name!r} needs the Python module {error.name!r}") from error
+    return factory(task, **options)
