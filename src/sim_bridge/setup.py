@@ -14,7 +14,7 @@ setup(
     zip_safe=True,
     maintainer="Twinstep maintainers",
     maintainer_email="maintainers@twinstep.example",
-    description="",
+    description="Simulators on ROS 2, and the library that their clients share.",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={"console_scripts": ["sim_bridge = sim_bridge.node:main"]},
 )

@@ -20,6 +20,7 @@ _REMEMBERED_CLIENTS = 64
 @dataclass
 class _Client:
     last_sequence: int = 0
+    kind: str = ""
     answer: Any = None
 
 
@@ -77,20 +78,22 @@ class Lease:
             raise LeaseHeld(f"client {holder!r} has control, {client_id!r} cannot release it")
         self._holder = ""
 
-    def execute(self, client_id: str, sequence: int, action: Callable[[], Any]) -> Any:
+    def execute(self, client_id: str, sequence: int, kind: str, action: Callable[[], Any]) -> Any:
         """Run ``action`` once for this number and remember its answer.
 
-        An ``action`` that raises has changed nothing and does not use up the number.
+        ``kind`` names the request: a number is never answered with another request's answer. An ``action`` that raises has changed nothing and does not use up the number.
         Raises LeaseHeld and SequenceGap besides what ``action`` raises.
         """
         self.acquire(client_id)
         client = self._remember(client_id)
         if sequence == client.last_sequence and sequence > 0:
+            if kind != client.kind:
+                raise SequenceGap(f"sequence {sequence} of {client_id!r} was a {client.kind}, not a {kind}")
             return client.answer
         if sequence != client.last_sequence + 1:
             raise SequenceGap(_gap(client_id, sequence, client.last_sequence))
         answer = action()
-        client.last_sequence, client.answer = sequence, answer
+        client.last_sequence, client.kind, client.answer = sequence, kind, answer
         self._touch()
         return answer
 

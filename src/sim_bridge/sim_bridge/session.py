@@ -82,7 +82,7 @@ class Session:
             self._episode, self._step, self._ended = self._episode + 1, 0, ""
             return self._answer([StepRecord(self._state(), outcome)], cameras)
 
-        return self.lease.execute(client_id, sequence, run)
+        return self.lease.execute(client_id, sequence, "reset", run)
 
     def step(
         self,
@@ -99,9 +99,9 @@ class Session:
                 raise IncorrectState(f"the episode is over ({self._ended}); reset first")
             check_cameras(cameras, self.simulator.spec.cameras)
             rows = check_actions(actions, num_steps, self.simulator.spec.action)
-            return self._answer([record for record in self._steps(rows)], cameras)
+            return self._answer(list(self._steps(rows)), cameras)
 
-        return self.lease.execute(client_id, sequence, run)
+        return self.lease.execute(client_id, sequence, "step", run)
 
     def set_state(self, client_id: str, sequence: int, state: SimState) -> Answer:
         def run() -> Answer:
@@ -112,7 +112,7 @@ class Session:
             self._ended = ""
             return self._answer([StepRecord(self._state(), outcome)], ())
 
-        return self.lease.execute(client_id, sequence, run)
+        return self.lease.execute(client_id, sequence, "set_state", run)
 
     def get_state(self) -> SimState:
         """The state with the engine's own block; for anyone, at any time after a reset."""
