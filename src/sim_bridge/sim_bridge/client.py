@@ -80,6 +80,7 @@ class BridgeClient:
         self._step = Caller(node, srv.Step, prefix + names.STEP)
         self._get_state = Caller(node, srv.GetState, prefix + names.GET_STATE)
         self._set_state = Caller(node, srv.SetState, prefix + names.SET_STATE)
+        self._render = Caller(node, srv.Render, prefix + names.RENDER)
         self._control = Caller(node, srv.Control, prefix + names.CONTROL)
         self._get_model = Caller(node, srv.GetModel, prefix + names.GET_MODEL)
 
@@ -136,6 +137,11 @@ class BridgeClient:
         """The state with the engine's own block."""
         return from_state_msg(self._call(self._get_state, srv.GetState.Request()).state)
 
+    def render(self, cameras: Sequence[str] = (), jpeg: bool = False) -> dict[str, np.ndarray]:
+        """RGB images ``(h, w, 3)`` uint8 by camera, of the scene as it is now."""
+        response = self._call(self._render, srv.Render.Request(cameras=list(cameras), jpeg=jpeg))
+        return from_observation_msg(response.observation).images
+
     def acquire(self, lease_s: float = 0.0) -> ControlReply:
         return self._control_call(srv.Control.Request.ACQUIRE, lease_s)
 
@@ -156,6 +162,7 @@ class BridgeClient:
             self._step,
             self._get_state,
             self._set_state,
+            self._render,
             self._control,
             self._get_model,
         )

@@ -15,6 +15,7 @@ RESET = "reset"
 STEP = "step"
 GET_STATE = "get_state"
 SET_STATE = "set_state"
+RENDER = "render"
 CONTROL = "control"
 GET_MODEL = "get_model"
 

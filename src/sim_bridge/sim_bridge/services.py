@@ -41,7 +41,7 @@ def answer_errors(response_type: type, call: Callable[[], Any], log: Callable[[s
 
 
 class ControlServices:
-    """reset, step, set_state, get_state, control and get_model on one session."""
+    """The bridge's services on one session."""
 
     def __init__(self, session: Session, bridge_id: str, log: Callable[[str], None]) -> None:
         self._session = session
@@ -54,6 +54,7 @@ class ControlServices:
             (srv.Step, names.STEP, self._step),
             (srv.SetState, names.SET_STATE, self._set_state),
             (srv.GetState, names.GET_STATE, self._get_state),
+            (srv.Render, names.RENDER, self._render),
             (srv.Control, names.CONTROL, self._control),
             (srv.GetModel, names.GET_MODEL, self._get_model),
         ):
@@ -102,6 +103,10 @@ class ControlServices:
 
     def _get_state(self, _: srv.GetState.Request) -> srv.GetState.Response:
         return srv.GetState.Response(state=to_state_msg(self._session.get_state()))
+
+    def _render(self, request: srv.Render.Request) -> srv.Render.Response:
+        observation = self._session.render(request.cameras)
+        return srv.Render.Response(observation=to_observation_msg(observation, request.jpeg))
 
     def _control(self, request: srv.Control.Request) -> srv.Control.Response:
         lease = self._session.lease

@@ -120,8 +120,14 @@ class Session:
             raise IncorrectState("no episode yet; reset first")
         return self._state(native=True)
 
-    def observe(self, outcome: StepOutcome, cameras: Sequence[str] = ()) -> Observation:
-        return self._observation(self._state(), outcome, cameras)
+    def render(self, cameras: Sequence[str] = ()) -> Observation:
+        """Joints and images of ``cameras`` (empty: all) now; for anyone, after a reset."""
+        if self._episode == 0:
+            raise IncorrectState("no episode yet; reset first")
+        offered = self.simulator.spec.cameras
+        check_cameras(cameras, offered)
+        chosen = cameras or [camera.name for camera in offered]
+        return self._observation(self._state(), StepOutcome({}), chosen)
 
     def _steps(self, rows: np.ndarray):
         for action in rows:

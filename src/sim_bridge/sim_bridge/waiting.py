@@ -18,6 +18,7 @@ from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.service import Service
 
 from sim_bridge.errors import TimedOut
@@ -87,14 +88,10 @@ class Caller:
     def _call_with_executor(self, request: Any, timeout_s: float) -> Any:
         self._client.callback_group.can_execute = lambda entity: True
         self._client.callback_group.beginning_execution = lambda entity: True
-        executor = SingleThreadedExecutor(context=self._node.context)
-        executor.add_node(self._node)
         future = self._client.call_async(request)
         deadline = time.monotonic() + timeout_s
         while not future.done() and time.monotonic() < deadline:
-            executor.spin_once(timeout_sec=0.05)
-        executor.remove_node(self._node)
-        executor.shutdown()
+            _spin_stock(self._node, 0.05)
         if not future.done():
             self._client.remove_pending_request(future)
             raise TimedOut(f"no answer from {self.name} within {timeout_s:g} s")
@@ -102,6 +99,64 @@ class Caller:
 
     def destroy(self) -> None:
         self._node.destroy_client(self._client)
+
+
+class Receiver:
+    """Takes messages of one topic synchronously; the same conditions as for ``Caller``."""
+
+    def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile) -> None:
+        self._node = node
+        self._arrived: deque[Any] = deque()
+        self._subscription = node.create_subscription(
+            msg_type, topic, self._keep, profile, callback_group=Detached()
+        )
+        self._wait_set = None
+
+    def _keep(self, message: Any) -> None:
+        self._arrived.append(message)
+
+    def take(self, timeout_s: float) -> Any:
+        """The next message; TimedOut when none came."""
+        deadline = time.monotonic() + timeout_s
+        while self._node.context.ok():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            message = self._poll(min(left, 0.2))
+            if message is not None:
+                return message
+        raise TimedOut(f"nothing on {self._subscription.topic_name} within {timeout_s:g} s")
+
+    def _poll(self, timeout_s: float) -> Any:
+        if not HAVE_WAIT_SET:
+            self._subscription.callback_group.can_execute = lambda entity: True
+            self._subscription.callback_group.beginning_execution = lambda entity: True
+            _spin_stock(self._node, timeout_s)
+            return self._arrived.popleft() if self._arrived else None
+        context, handle = self._node.context, self._subscription.handle
+        with context.handle, handle:
+            if self._wait_set is None:
+                self._wait_set = _rclpy.WaitSet(1, 0, 0, 0, 0, 0, context.handle)
+            self._wait_set.clear_entities()
+            self._wait_set.add_subscription(handle)
+            self._wait_set.wait(int(timeout_s * 1e9))
+            taken = handle.take_message(self._subscription.msg_type, False)
+        return taken[0] if taken else None
+
+    def destroy(self) -> None:
+        self._node.destroy_subscription(self._subscription)
+
+
+def _spin_stock(node: Node, timeout_s: float) -> None:
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    try:
+        executor.spin_once(timeout_sec=timeout_s)
+    except ExternalShutdownException:
+        pass
+    finally:
+        executor.remove_node(node)
+        executor.shutdown()
 
 
 class ServiceLoop:
@@ -168,13 +223,5 @@ class ServiceLoop:
     def _spin_stock(self, timeout_s: float) -> None:
         self._group.can_execute = lambda entity: True
         self._group.beginning_execution = lambda entity: True
-        executor = SingleThreadedExecutor(context=self._context)
-        executor.add_node(self._node)
-        try:
-            executor.spin_once(timeout_sec=timeout_s)
-        except ExternalShutdownException:
-            pass
-        finally:
-            executor.remove_node(self._node)
-            executor.shutdown()
+        _spin_stock(self._node, timeout_s)
         self._after_reply()
