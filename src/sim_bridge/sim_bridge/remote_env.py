@@ -56,7 +56,12 @@ class RemoteEnv(gymnasium.Env):
         self._camera = camera
         self._owns_context = context is None
         self._context = context or _new_context(domain_id)
-        self._node = Node("remote_env", context=self._context, start_parameter_services=False)
+        self._node = Node(
+            "remote_env",
+            context=self._context,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
         self._client = BridgeClient(self._node, namespace, timeout_s=timeout_s)
         self._closed = False
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step

@@ -157,7 +157,8 @@ def _parse_options(text: str) -> dict[str, Any] | None:
 
 
 def _info(answer: Answer) -> str:
-    return json.dumps(answer.outcomes[-1].info, default=_plain)
+    info = answer.outcomes[-1].info
+    return _ENCODER.encode(info) if info else ""
 
 
 def _plain(value: object) -> object:
@@ -165,3 +166,6 @@ def _plain(value: object) -> object:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(default=_plain)
