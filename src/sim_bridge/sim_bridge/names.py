@@ -27,4 +27,7 @@ REPLAY = "replay"
 MIRROR_IMAGE = "mirror/image_raw"
 RECORD = "mirror/record"
 
+CHUNK_INFO = "chunk_info"
+VERDICT = "verdict"
+
 WORLD_FRAME = "world"
