@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sim_bridge.errors import IncorrectState, InvalidRequest, LeaseHeld, SequenceGap
+from sim_bridge.errors import InvalidRequest, LeaseHeld, SequenceGap
 
 _REMEMBERED_CLIENTS = 64
 
@@ -60,13 +60,8 @@ class Lease:
             raise InvalidRequest("client_id is empty; choose one that is unique to the client")
         if not 0.0 <= lease_s < float("inf"):
             raise InvalidRequest(f"lease {lease_s} s; valid: 0 (default) or a positive time")
-        holder = self.holder()
-        if holder.client_id not in ("", client_id):
-            raise LeaseHeld(
-                f"client {holder.client_id!r} has control; it is free {holder.expires_in_s:.1f} s "
-                f"after that client's last request (asked by {client_id!r})"
-            )
-        if holder.client_id != client_id or lease_s:
+        self._check_free(client_id)
+        if self.holder().client_id != client_id or lease_s:
             self._lease_s = lease_s or self._default_s
         self._holder = client_id
         self._touch()
@@ -84,7 +79,7 @@ class Lease:
         ``kind`` names the request: a number is never answered with another request's answer. An ``action`` that raises has changed nothing and does not use up the number.
         Raises LeaseHeld and SequenceGap besides what ``action`` raises.
         """
-        self.acquire(client_id)
+        self._check_free(client_id)
         client = self._remember(client_id)
         if sequence == client.last_sequence and sequence > 0:
             if kind != client.kind:
@@ -92,15 +87,19 @@ class Lease:
             return client.answer
         if sequence != client.last_sequence + 1:
             raise SequenceGap(_gap(client_id, sequence, client.last_sequence))
+        self.acquire(client_id)
         answer = action()
         client.last_sequence, client.kind, client.answer = sequence, kind, answer
         self._touch()
         return answer
 
-    def require(self, client_id: str) -> None:
-        """IncorrectState unless ``client_id`` has control now."""
-        if self.holder().client_id != client_id:
-            raise IncorrectState(f"client {client_id!r} has no control; acquire it first")
+    def _check_free(self, client_id: str) -> None:
+        holder = self.holder()
+        if holder.client_id not in ("", client_id):
+            raise LeaseHeld(
+                f"client {holder.client_id!r} has control; it is free {holder.expires_in_s:.1f} s "
+                f"after that client's last request (asked by {client_id!r})"
+            )
 
     def _touch(self) -> None:
         self._expires = self._clock() + self._lease_s

@@ -41,6 +41,12 @@ def test_an_unknown_client_must_start_at_one(lease):
         lease.execute("a", 57, "step", lambda: None)
 
 
+def test_a_refused_number_takes_no_control(lease):
+    with pytest.raises(SequenceGap):
+        lease.execute("a", 57, "step", lambda: None)
+    lease.execute("b", 1, "step", lambda: None)
+
+
 def test_a_number_is_not_answered_with_another_request(lease):
     lease.execute("a", 1, "reset", lambda: "reset answer")
     with pytest.raises(SequenceGap, match="was a reset, not a step"):
