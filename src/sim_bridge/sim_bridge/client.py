@@ -92,6 +92,7 @@ class BridgeClient:
 
     def renew(self) -> None:
         """Become a new client, with numbers from 1: for a bridge that was restarted."""
+        self.release()
         self.client_id = f"{self.client_id.partition('#')[0]}#{uuid.uuid4().hex[:6]}"
         self._sequence = 0
         self._in_doubt = False
