@@ -18,7 +18,7 @@ from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient, StepReply
 from sim_bridge.errors import BridgeError, SequenceGap, TimedOut
 from sim_bridge.spec_conversions import from_spec_msg
-from sim_bridge.types import ActionSpec, ArraySpec, SimSpec, SimState
+from sim_bridge.types import ActionSpec, ArraySpec, Observation, SimSpec, SimState
 from sim_bridge.waiting import Receiver
 
 _SINGLE = "observation"
@@ -64,6 +64,7 @@ class RemoteEnv(gymnasium.Env):
         )
         self._client = BridgeClient(self._node, namespace, timeout_s=timeout_s)
         self._closed = False
+        self.last_observation = Observation()  # in full: joints, step and time too
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step
         try:
             prefix = f"{namespace.rstrip('/')}/" if namespace else ""
@@ -99,7 +100,7 @@ class RemoteEnv(gymnasium.Env):
 
         The episode's end cuts the rest off: as many steps were taken as there are rewards.
         """
-        reply = self._client.step(np.asarray(actions))
+        reply = self._client.step(np.asarray(actions), lean=True)
         info = {**reply.info, "success": bool(reply.success[-1])}
         self.sim_wall_time_s = reply.sim_wall_time_s
         terminated, truncated = bool(reply.terminated[-1]), bool(reply.truncated[-1])
@@ -135,6 +136,7 @@ class RemoteEnv(gymnasium.Env):
             self._context.try_shutdown()
 
     def _observation(self, reply: StepReply) -> Any:
+        self.last_observation = reply.observation
         arrays = reply.observation.arrays
         if isinstance(self.observation_space, spaces.Dict):
             return {name: arrays[name] for name in self.observation_space}
