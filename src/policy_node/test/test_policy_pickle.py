@@ -202,6 +202,8 @@ def test_what_is_written_is_read_by_an_ordinary_unpickler(monkeypatch):
     assert thing.values["n"] == values["n"]
     np.testing.assert_array_equal(thing.values["image"], image)
     assert thing.values["image"].flags.writeable
+    back = loads(data, frozenset({("only_at_the_server", "Thing")}))
+    np.testing.assert_array_equal(back.fields["values"]["image"], image)
 
 
 def test_what_cannot_be_written_is_named():

@@ -160,7 +160,11 @@ class RemotePolicy:
     def _connect(self) -> None:
         if self._link.is_open:
             return
-        self._link.open(self._patience.timeout_s)
+        try:
+            self._link.open(self._patience.timeout_s)
+        except BridgeError:
+            self._link.close()
+            raise
         if self._was_open:
             self.stats.reconnects += 1
             log.warning("%s: connected again; its memory of the episode may be lost", self._address)
@@ -230,5 +234,8 @@ def connect(address: ServerAddress, links: Callable[[], Link]) -> tuple[Link, Se
                     "is it running, is the port right, is this its protocol?"
                 ) from None
             log.warning("waiting for %s: %s", address, error)
+        except BridgeError:
+            link.close()
+            raise
         time.sleep(delay_s)
         delay_s = min(2 * delay_s, patience.longest_delay_s)

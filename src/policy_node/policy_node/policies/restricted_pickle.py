@@ -78,17 +78,22 @@ class _Sealed(type):
 
 
 class _Array(metaclass=_Sealed):
-    """Stands in for numpy's ``_reconstruct``, ``ndarray`` and ``_frombuffer``."""
+    """Stands in for numpy's ``_reconstruct`` and ``ndarray``."""
 
     __slots__ = ("arguments", "state")
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
+        self.state = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
     def resolve(self, depth: int) -> np.ndarray:
+        if self.state is None:  # ndarray(shape, dtype, buffer), as ``dumps`` writes it
+            shape, code, data = self.arguments
+            flat = np.frombuffer(_checked_bytes(data), _Dtype.plain(np.dtype(str(code))))
+            return flat.reshape(_checked_shape(shape))
         _version, shape, dtype, fortran, data = self.state
         dtype = dtype.resolve(depth)
         shape = _checked_shape(shape)
