@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -169,7 +170,8 @@ class ServiceLoop:
         self._node = node
         self._context: Context = node.context
         self._after_reply = after_reply
-        self._services: list[tuple[Service, Callable[[Any], Any]]] = []
+        self._services: list[tuple[Service, Callable[..., Any]]] = []
+        self._deferred: set[Service] = set()
         self._posted: deque[Callable[[], None]] = deque()
         self._group = Detached()
         self._guard = node.create_guard_condition(lambda: None, self._group)
@@ -183,6 +185,21 @@ class ServiceLoop:
 
         service = self._node.create_service(srv_type, name, callback, callback_group=self._group)
         self._services.append((service, handler))
+
+    def add_deferred(
+        self, srv_type: type, name: str, handler: Callable[[Any, Callable[[Any], None]], None]
+    ) -> None:
+        """``handler(request, reply)`` must not raise and must see to it that ``reply(response)``
+        is called once, from any thread; the loop goes on meanwhile."""
+
+        def callback(request: Any, response: Any) -> Any:
+            replies: SimpleQueue[Any] = SimpleQueue()
+            handler(request, replies.put)
+            return replies.get()
+
+        service = self._node.create_service(srv_type, name, callback, callback_group=self._group)
+        self._services.append((service, handler))
+        self._deferred.add(service)
 
     def post(self, work: Callable[[], None]) -> None:
         """Run ``work`` in the loop's thread soon. From any thread."""
@@ -199,7 +216,7 @@ class ServiceLoop:
         while self._posted:
             self._posted.popleft()()
 
-    def _ready(self, timeout_s: float) -> list[tuple[Service, Callable[[Any], Any]]]:
+    def _ready(self, timeout_s: float) -> list[tuple[Service, Callable[..., Any]]]:
         with self._context.handle, self._guard.handle:
             if self._wait_set is None:
                 sizes = (0, 1, 0, 0, len(self._services), 0)
@@ -213,12 +230,16 @@ class ServiceLoop:
             ready = wait_set.get_ready_entities("service")
         return [pair for pair in self._services if pair[0].handle.pointer in ready]
 
-    def _serve(self, service: Service, handler: Callable[[Any], Any]) -> None:
+    def _serve(self, service: Service, handler: Callable[..., Any]) -> None:
         with service.handle:
             request, header = service.handle.service_take_request(service.srv_type.Request)
-        if request is not None and header is not None:
-            service.send_response(handler(request), header)
-            self._after_reply()
+        if request is None or header is None:
+            return
+        if service in self._deferred:
+            handler(request, lambda response: service.send_response(response, header))
+            return
+        service.send_response(handler(request), header)
+        self._after_reply()
 
     def _spin_stock(self, timeout_s: float) -> None:
         self._group.can_execute = lambda entity: True

@@ -1,0 +1,155 @@
+"""The policy node: action chunks on request.
+
+The main thread takes requests and hands them to the inference worker, which answers them; the
+rest of ROS (the simulator's spec, parameters) is served by an executor in a third thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from sim_interfaces import msg as m
+
+from policy_node.inference_worker import InferenceWorker
+from policy_node.parameters import PolicyParameters
+from policy_node.policies.registry import VALID_FORMS, open_policy
+from policy_node.policy import PolicySource
+from policy_node.services import PolicyServices
+from policy_node.sessions import PolicySessions
+from policy_node.warm_up import warm_up
+from sim_bridge import names, qos
+from sim_bridge.errors import BridgeError
+from sim_bridge.parameters import read_parameters
+from sim_bridge.spec_conversions import from_spec_msg
+from sim_bridge.types import SimSpec
+from sim_bridge.waiting import ServiceLoop
+
+_WAIT_S = 0.2
+
+
+class PolicyNode(Node):
+    """Learns the task from ``spec`` and serves one policy, and others on request."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__("policy_node", **kwargs)
+        self.parameters: PolicyParameters = read_parameters(self, PolicyParameters)
+        self.declare_parameter("pid", os.getpid())
+        self._spec: SimSpec | None = None
+        self._spec_message: m.SimSpec | None = None
+        self._spec_arrived = threading.Event()
+        self._sessions = PolicySessions(self._open, self.parameters.policy)
+        self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
+        self._loop = ServiceLoop(self)
+        self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
+
+    def wait_for_spec(self) -> bool:
+        """In slices, so that Ctrl-C is seen; False when ROS is shutting down."""
+        topic = self.resolve_topic_name(names.SPEC)
+        self.get_logger().info(f"waiting for a simulator's spec on {topic}")
+        while rclpy.ok(context=self.context):
+            if self._spec_arrived.wait(_WAIT_S):
+                return True
+        return False
+
+    def serve(self) -> None:
+        """Warm up, then offer the services and answer until ROS shuts down."""
+        warm = threading.Event()
+        self._worker.start()
+        self._worker.call("", self._load, lambda _: warm.set())
+        while rclpy.ok(context=self.context) and not warm.wait(_WAIT_S):
+            pass
+        log = self.get_logger().warning
+        PolicyServices(self._worker, lambda: self._spec, log).attach(self._loop)
+        while rclpy.ok(context=self.context):
+            self._loop.spin_once(_WAIT_S)
+
+    def destroy_node(self) -> None:
+        self._worker.close()
+        super().destroy_node()
+
+    def _on_spec(self, message: m.SimSpec) -> None:
+        message.bridge_id = ""  # a restarted bridge with the same task is the same to a policy
+        if message == self._spec_message:
+            return
+        is_first = self._spec_message is None
+        self._spec_message, self._spec = message, from_spec_msg(message)
+        self._spec_arrived.set()
+        if not is_first:
+            self.get_logger().info(f"the simulator's task is now {self._spec.task}")
+            self._worker.call("", self._reload, lambda _: None)
+
+    def _reload(self) -> None:
+        self._sessions.close()
+        self._load()
+
+    def _load(self) -> None:
+        """Failures are logged: every request tries again and is answered with the reason."""
+        log, address = self.get_logger(), self.parameters.policy
+        try:
+            source = self._sessions.source()
+            log.info(f"policy {address}: {source.spec.kind}, {source.spec.description}")
+            warm_up(source, self._spec)
+        except BridgeError as error:
+            log.error(f"policy {address} is not usable: {error}")
+        except Exception as error:
+            log.error(f"policy {address} failed to warm up: {error!r}")
+
+    def _open(self, address: str) -> PolicySource:
+        return open_policy(address, self._spec)
+
+
+def main(args: list[str] | None = None) -> int:
+    words = remove_ros_args(args if args is not None else sys.argv)[1:]
+    parser = argparse.ArgumentParser(
+        prog="policy_node",
+        description="Serve action chunks (infer_chunk, reset_policy) for the task of the bridge "
+        "in the same namespace.",
+        epilog=f"Parameters: {PolicyParameters.__doc__} policy: {'; '.join(VALID_FORMS)}.",
+    )
+    parser.parse_args(words)
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = PolicyNode()
+        _run(node)
+    except BridgeError as error:
+        print(f"policy_node: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _run(node: PolicyNode) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+    thread.start()
+    try:
+        if node.wait_for_spec():
+            node.serve()
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

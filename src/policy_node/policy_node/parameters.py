@@ -1,0 +1,56 @@
+"""Parameters of the policy node and of the rollout node, validated once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from policy_node.inference_worker import WorkerSettings
+from policy_node.policies.registry import check_address
+from sim_bridge.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """``policy`` is an address (see ``policies/registry.py``). ``batch_window_s`` is how long an
+    inference waits for other clients to join, for policies that can batch."""
+
+    policy: str = "expert"
+    max_queue: int = 64
+    max_per_client: int = 4
+    batch_window_s: float = 0.005
+
+    def __post_init__(self) -> None:
+        check_address(self.policy)
+        for name in ("max_queue", "max_per_client"):
+            if getattr(self, name) < 1:
+                raise InvalidRequest(f"parameter {name} is {getattr(self, name)}; valid: 1 or more")
+        if not 0 <= self.batch_window_s <= 1:
+            raise InvalidRequest(
+                f"parameter batch_window_s is {self.batch_window_s}; valid: 0 to 1 s"
+            )
+
+    def worker_settings(self) -> WorkerSettings:
+        return WorkerSettings(self.max_queue, self.max_per_client, self.batch_window_s)
+
+
+@dataclass(frozen=True)
+class RolloutParameters:
+    """``cameras`` (comma-separated) are drawn by the bridge for the policy, as JPEG or raw.
+    A call waits at most ``step_timeout_s`` for the bridge and ``inference_timeout_s`` for the
+    policy."""
+
+    cameras: str = ""
+    jpeg: bool = False
+    step_timeout_s: float = 30.0
+    inference_timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("step_timeout_s", "inference_timeout_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InvalidRequest(
+                    f"parameter {name} is {getattr(self, name)}; valid: a positive time [s]"
+                )
+
+    def camera_names(self) -> list[str]:
+        return [name.strip() for name in self.cameras.split(",") if name.strip()]

@@ -1,0 +1,101 @@
+"""A policy node as a ``Policy``: what chunk execution asks, over the wire."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import numpy as np
+from rclpy.node import Node
+from sim_interfaces import srv
+
+from policy_node.policy import PolicySpec
+from sim_bridge import names
+from sim_bridge.conversions import from_chunk_msg, to_observation_msg
+from sim_bridge.errors import OK, InvalidAction, OperationFailed, TimedOut, error_for
+from sim_bridge.types import ActionChunk, ActionSpec, Observation
+from sim_bridge.waiting import Caller
+
+
+class PolicyClient:
+    """Calls InferChunk and ResetPolicy through ``node``, which must not be spun meanwhile.
+
+    ``address`` asks for a policy other than the one that the node serves. Chunks come back in
+    the order of ``action``, the simulator's layout, and cut to its bounds. Raises the errors of
+    ``sim_bridge.errors``; ``infer`` may run in another thread than ``reset``, not at once.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        action: ActionSpec,
+        address: str = "",
+        client_id: str = "",
+        timeout_s: float = 30.0,
+        jpeg: bool = False,
+    ) -> None:
+        self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
+        self.spec = PolicySpec(
+            kind="remote", description="a policy node", action_names=action.names
+        )
+        self._action = action
+        self._options = json.dumps({"policy": address}) if address else ""
+        self._timeout_s = timeout_s
+        self._jpeg = jpeg
+        self._infer = Caller(node, srv.InferChunk, names.INFER_CHUNK)
+        self._reset = Caller(node, srv.ResetPolicy, names.RESET_POLICY)
+
+    def wait_for_policy(self, timeout_s: float) -> None:
+        """TimedOut unless the services show up."""
+        for caller in (self._infer, self._reset):
+            if not caller.wait_for_service(timeout_s):
+                raise TimedOut(
+                    f"no policy node: service {caller.name} did not appear in {timeout_s:g} s"
+                )
+
+    def infer(self, observation: Observation) -> np.ndarray:
+        """``(H, A)`` in the simulator's order and within its bounds."""
+        return arrange(self.infer_chunk(observation), self._action)
+
+    def infer_chunk(self, observation: Observation) -> ActionChunk:
+        """The answer as it came."""
+        request = srv.InferChunk.Request(client_id=self.client_id, options_json=self._options)
+        request.observation = to_observation_msg(observation, self._jpeg)
+        response = self._call(self._infer, request)
+        try:
+            return from_chunk_msg(response.chunk)
+        except ValueError as error:
+            raise OperationFailed(f"malformed chunk from {self._infer.name}: {error}") from error
+
+    def reset(self, seed: int | None = None, instruction: str = "") -> None:
+        request = srv.ResetPolicy.Request(client_id=self.client_id, instruction=instruction)
+        if seed is not None:
+            request.has_seed, request.seed = True, int(seed)
+        self._call(self._reset, request)
+
+    def close(self) -> None:
+        self._infer.destroy()
+        self._reset.destroy()
+
+    def _call(self, caller: Caller, request):
+        response = caller.call(request, self._timeout_s)
+        if response.result.code != OK:
+            raise error_for(response.result.code, response.result.message)
+        return response
+
+
+def arrange(chunk: ActionChunk, action: ActionSpec) -> np.ndarray:
+    """The chunk's actions ``(H, A)`` in the order and within the bounds of ``action``.
+
+    InvalidAction when their names differ.
+    """
+    if chunk.action_names == action.names:
+        actions = chunk.actions
+    elif sorted(chunk.action_names) == sorted(action.names):
+        actions = chunk.actions[:, [chunk.action_names.index(name) for name in action.names]]
+    else:
+        raise InvalidAction(
+            f"the policy's actions are {', '.join(chunk.action_names)}; "
+            f"the simulator's: {', '.join(action.names)}"
+        )
+    return np.clip(actions, action.low, action.high)
