@@ -87,7 +87,7 @@ def test_hold_keeps_the_so101_where_it_is(so101):
     held, jaw = reply.state.joint_positions, reply.observation.joint("so101/gripper")
     for _ in range(20):
         reply = environment.step(hold.infer(reply.observation))
-    assert np.abs(reply.state.joint_positions - held).max() < 0.01
+    assert np.abs(reply.state.joint_positions - held).max() < 0.06
     assert reply.observation.joint("so101/gripper") == pytest.approx(jaw, abs=0.01)
     assert jaw > 1.0
 
