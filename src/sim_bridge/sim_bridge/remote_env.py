@@ -48,12 +48,14 @@ class RemoteEnv(gymnasium.Env):
         connect_timeout_s: float = 30.0,
         timeout_s: float = 10.0,
         camera: str = "",
+        joints: bool = False,
         render_mode: str | None = "rgb_array",
         context: Context | None = None,
         domain_id: int | None = None,
     ) -> None:
         self.render_mode = render_mode
         self._camera = camera
+        self._joints = joints
         self._owns_context = context is None
         self._context = context or _new_context(domain_id)
         self._node = Node(
@@ -64,7 +66,7 @@ class RemoteEnv(gymnasium.Env):
         )
         self._client = BridgeClient(self._node, namespace, timeout_s=timeout_s)
         self._closed = False
-        self.last_observation = Observation()  # in full: joints, step and time too
+        self.last_observation = Observation()  # with step and time, and the joints if asked for
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step
         try:
             prefix = f"{namespace.rstrip('/')}/" if namespace else ""
@@ -100,7 +102,7 @@ class RemoteEnv(gymnasium.Env):
 
         The episode's end cuts the rest off: as many steps were taken as there are rewards.
         """
-        reply = self._client.step(np.asarray(actions), lean=True)
+        reply = self._client.step(np.asarray(actions), lean=not self._joints)
         info = {**reply.info, "success": bool(reply.success[-1])}
         self.sim_wall_time_s = reply.sim_wall_time_s
         terminated, truncated = bool(reply.terminated[-1]), bool(reply.truncated[-1])
