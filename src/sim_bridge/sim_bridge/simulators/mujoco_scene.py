@@ -57,8 +57,8 @@ class MujocoScene:
         self._joints = self._single_axis_joints()
         self._bodies, self._body_ids = self._free_bodies()
         self._targets, self._actuators = self._position_targets()
-        self._links = [b for b in range(1, model.nbody)]
-        self._link_names = tuple(self.body_name(b) for b in self._links)
+        self.link_bodies = list(range(1, model.nbody))
+        self.link_names = tuple(self.body_name(b) for b in self.link_bodies)
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -67,6 +67,26 @@ class MujocoScene:
     @property
     def body_names(self) -> tuple[str, ...]:
         return self._bodies.names
+
+    @property
+    def joint_ids(self) -> list[int]:
+        """The model's index of each joint of ``joint_names``."""
+        return self._of_type(_HINGE, _SLIDE)
+
+    @property
+    def joint_addresses(self) -> np.ndarray:
+        """Index in ``qpos`` of each joint of ``joint_names``."""
+        return self._joints.qpos
+
+    @property
+    def body_addresses(self) -> np.ndarray:
+        """Indices ``(m, 7)`` in ``qpos`` of each body of ``body_names``."""
+        return self._bodies.qpos
+
+    @property
+    def position_actuators(self) -> dict[int, str]:
+        """Joint name by actuator, for those whose control is a joint's position target."""
+        return {int(a): name for a, name in zip(self._actuators, self._targets)}
 
     def body_name(self, body: int) -> str:
         """``entity/body``; just ``entity`` for a single free body of the same name."""
@@ -85,7 +105,7 @@ class MujocoScene:
 
     def joint_specs(self) -> tuple[JointSpec, ...]:
         out = []
-        for joint in self._of_type(_HINGE, _SLIDE):
+        for joint in self.joint_ids:
             limited = bool(self.model.jnt_limited[joint])
             lower, upper = self.model.jnt_range[joint] if limited else (-np.inf, np.inf)
             revolute = int(self.model.jnt_type[joint]) == _HINGE
@@ -95,7 +115,7 @@ class MujocoScene:
     def robots(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Entities that have joints, and the tf frame of each one's root body."""
         roots = {}
-        for joint in self._of_type(_HINGE, _SLIDE):
+        for joint in self.joint_ids:
             name = self.joint_name(joint).split("/")[0]
             roots.setdefault(name, int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))
         return tuple(roots), tuple(self.body_name(root) for root in roots.values())
@@ -144,8 +164,8 @@ class MujocoScene:
         """Poses of all bodies for the joint positions of now (not one substep behind)."""
         mujoco.mj_kinematics(self.model, self._scratch_at_now())
         scratch = self._scratch
-        poses = np.hstack([scratch.xpos[self._links], scratch.xquat[self._links]])
-        return LinkPoses(self._link_names, poses[:, _TO_XYZW])
+        poses = np.hstack([scratch.xpos[self.link_bodies], scratch.xquat[self.link_bodies]])
+        return LinkPoses(self.link_names, poses[:, _TO_XYZW])
 
     _scratch: mujoco.MjData | None = None
 
@@ -165,7 +185,7 @@ class MujocoScene:
         return [j for j in range(self.model.njnt) if int(self.model.jnt_type[j]) in types]
 
     def _single_axis_joints(self) -> _Addresses:
-        joints = self._of_type(_HINGE, _SLIDE)
+        joints = self.joint_ids
         return _Addresses(
             tuple(self.joint_name(j) for j in joints),
             self.model.jnt_qposadr[joints].astype(int),
