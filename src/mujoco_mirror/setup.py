@@ -6,6 +6,7 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
+    package_data={"mujoco_mirror.monitor": ["static/*.*", "static/vendor/*.*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -16,5 +17,9 @@ setup(
     maintainer_email="maintainers@twinstep.example",
     description="",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            "monitor = mujoco_mirror.monitor.node:main",
+        ],
+    },
 )

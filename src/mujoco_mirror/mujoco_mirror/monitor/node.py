@@ -1,0 +1,140 @@
+"""The monitor node: rclpy in a thread of its own, the web server in the main one."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import socket
+import sys
+import threading
+
+import rclpy
+import uvicorn
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from mujoco_mirror.monitor.feed import MonitorFeed
+from mujoco_mirror.monitor.liveness import LivenessProbe
+from mujoco_mirror.monitor.parameters import MonitorParameters
+from mujoco_mirror.monitor.ros_commands import RosCommands
+from mujoco_mirror.monitor.security import Token, is_loopback
+from mujoco_mirror.monitor.server import MonitorServer
+from mujoco_mirror.monitor.subscriptions import FeedSubscriptions, VideoSubscription
+from mujoco_mirror.monitor.video import VideoFeed
+from sim_bridge.errors import BridgeError, OperationFailed
+from sim_bridge.parameters import read_parameters
+
+_SHUTDOWN_S = 2
+
+
+class Monitor(Node):
+    """Feeds the page from topics and carries its buttons to services and actions."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__("monitor", **kwargs)
+        self.parameters: MonitorParameters = read_parameters(self, MonitorParameters)
+        self.feed = MonitorFeed(self.parameters.lost_after_s)
+        self.video = VideoFeed()
+        self.commands = RosCommands(self, self.feed, self.parameters.command_timeout_s)
+        self._inputs = (
+            FeedSubscriptions(self, self.feed),
+            VideoSubscription(self, self.parameters.image_topic, self.feed, self.video),
+            LivenessProbe(self, self.feed),
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="monitor",
+        description="Show the simulation of this namespace in a browser, on http://127.0.0.1:9000. "
+        "The URL with the token, which the buttons need, is printed at start.",
+        epilog=f"Parameters: {MonitorParameters.__doc__}",
+    )
+    parser.parse_args(remove_ros_args(args if args is not None else sys.argv)[1:])
+    # Signals are the web server's: it closes the viewers, then the node goes down.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        _run(Monitor())
+    except BridgeError as error:
+        print(f"monitor: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _run(monitor: Monitor) -> None:
+    p = monitor.parameters
+    listener = _listen(p.host, p.port)
+    secret = secrets.token_urlsafe(24)
+    server = MonitorServer(
+        monitor.feed,
+        monitor.video,
+        monitor.commands,
+        Token(secret),
+        hosts=p.hosts(),
+        data_rate_hz=p.data_rate_hz,
+        video_rate_hz=p.video_rate_hz,
+    )
+    _announce(monitor, *listener.getsockname()[:2], secret)
+    executor = SingleThreadedExecutor()
+    executor.add_node(monitor)
+    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+    thread.start()
+    try:
+        _serve(server, listener)
+    finally:
+        executor.shutdown()
+        thread.join(timeout=_SHUTDOWN_S)
+        monitor.destroy_node()
+
+
+def _serve(server: MonitorServer, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        server.app,
+        log_level="warning",
+        access_log=False,
+        ws_per_message_deflate=False,  # JPEGs do not shrink
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        raise OperationFailed(
+            f"cannot serve on {host}:{port}: {error.strerror}; "
+            "choose another with --ros-args -p port:=9001"
+        ) from None
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _announce(monitor: Monitor, host: str, port: int, secret: str) -> None:
+    if not is_loopback(host):
+        monitor.get_logger().warning(
+            f"serving on {host}: whoever reaches this address can watch; the token travels in clear"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    # In the fragment, which browsers keep to themselves: it is in no request and in no log.
+    print(f"monitor: watch at http://{shown}:{port}/", flush=True)
+    print(f"monitor: watch and act at http://{shown}:{port}/#token={secret}", flush=True)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

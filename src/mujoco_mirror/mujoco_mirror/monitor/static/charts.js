@@ -1,0 +1,160 @@
+// Plots over the control steps of the running episode, and of inference over its steps.
+
+const CAPACITY = 4000;
+const MIN_STEPS = 20;
+
+const LIGHT = ["#2457d6", "#c2410c", "#15803d", "#a21caf", "#0e7490", "#b45309", "#be123c",
+  "#4d7c0f", "#6d28d9", "#0f766e", "#9d174d", "#475569", "#7c2d12", "#1e40af"];
+const DARK = ["#7aa2ff", "#ff9b61", "#5fd196", "#e48bf5", "#56d2e6", "#f2c14e", "#ff8298",
+  "#b3dc62", "#b29bff", "#4fd8c2", "#f58ac0", "#aab4c6", "#e0a386", "#9cc0ff"];
+
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+
+function cssVariable(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function compact(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential(1);
+  return value.toFixed(size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3);
+}
+
+export class Chart {
+  // `points` marks each row, for events that are rare; the series named `right` has the right axis.
+  constructor(parent, { title, unit = "", labels = [], height = 150, wide = false, points = false, right = null, empty }) {
+    this.height = height;
+    this.labels = labels;
+    this.points = points;
+    this.right = right;
+    this.data = [[]];
+    this.dirty = false;
+    this.card = document.createElement("section");
+    this.card.className = wide ? "plot wide" : "plot";
+    this.card.setAttribute("aria-label", title);
+    const head = document.createElement("header");
+    const heading = document.createElement("h3");
+    heading.textContent = title;
+    this.unit = document.createElement("span");
+    this.unit.textContent = unit;
+    head.append(heading, this.unit);
+    this.chart = document.createElement("div");
+    this.chart.className = "chart";
+    this.empty = document.createElement("p");
+    this.empty.className = "empty";
+    this.empty.textContent = empty;
+    this.chart.append(this.empty);
+    this.card.append(head, this.chart);
+    parent.append(this.card);
+    new ResizeObserver(() => this.fit()).observe(this.chart);
+    darkScheme.addEventListener("change", () => this.build());
+    this.build();
+  }
+
+  get length() {
+    return this.data[0].length;
+  }
+
+  setLabels(labels, unit) {
+    if (unit !== undefined) this.unit.textContent = unit;
+    if (labels.join("\n") === this.labels.join("\n")) return;
+    this.labels = labels;
+    this.build();
+  }
+
+  // `rows` is {reset, x, y} with columns, as the server sends it.
+  add(rows) {
+    if (rows.reset) this.data = [[]];
+    if (rows.x.length === 0) {
+      this.dirty = true;
+      return;
+    }
+    const width = Math.max(rows.y.length, this.data.length - 1);
+    while (this.data.length <= width) this.data.push(new Array(this.length).fill(null));
+    this.data[0].push(...rows.x);
+    for (let i = 0; i < width; i++) {
+      this.data[i + 1].push(...(rows.y[i] ?? new Array(rows.x.length).fill(null)));
+    }
+    const excess = this.length - CAPACITY;
+    if (excess > 0) this.data.forEach((column) => column.splice(0, excess));
+    this.dirty = true;
+  }
+
+  // Called once per animation frame at most.
+  draw() {
+    if (!this.dirty) return;
+    this.dirty = false;
+    this.empty.hidden = this.length > 0;
+    if (this.data.length - 1 > this.labels.length) {
+      this.labels = this.data.slice(1).map((_, i) => this.labels[i] ?? `${i}`);
+      this.build();
+      return;
+    }
+    this.plot.setData(this.shaped());
+    this.showNewest();
+  }
+
+  // The legend reads out the newest row while nobody points at another one.
+  showNewest() {
+    if (this.plot.cursor.idx == null && this.length > 0) this.plot.setLegend({ idx: this.length - 1 });
+  }
+
+  // uPlot wants one column per series, whatever arrived so far.
+  shaped() {
+    const x = this.data[0];
+    return [x, ...this.labels.map((_, i) => this.data[i + 1] ?? new Array(x.length).fill(null))];
+  }
+
+  build() {
+    this.plot?.destroy();
+    const colors = darkScheme.matches ? DARK : LIGHT;
+    const ink = cssVariable("--soft");
+    const grid = { stroke: cssVariable("--grid"), width: 1 };
+    const axis = { stroke: ink, grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+    this.plot = new uPlot(
+      {
+        width: Math.max(this.chart.clientWidth, 120),
+        height: this.height,
+        scales: { x: { time: false, range: (_, low, high) => [low ?? 0, Math.max(high ?? 0, (low ?? 0) + MIN_STEPS)] } },
+        axes: [
+          { ...axis, size: 24, space: 60 },
+          { ...axis, size: 46, values: (_, ticks) => ticks.map((v) => `${v}`) },
+          ...(this.right ? [{ ...axis, scale: "right", side: 1, size: 42, grid: { show: false } }] : []),
+        ],
+        padding: [8, this.right ? 0 : 10, 0, 0],
+        hooks: { setCursor: [() => this.plot && this.showNewest()] },
+        cursor: { points: { size: 6 }, drag: { x: false, y: false } },
+        legend: { live: true },
+        series: [
+          { label: "step", value: (_, v) => (v === null ? "–" : `${v}`) },
+          ...this.labels.map((label, i) => ({
+            label,
+            scale: label === this.right ? "right" : "y",
+            stroke: colors[i % colors.length],
+            width: 1.5,
+            dash: i >= colors.length ? [5, 3] : undefined,
+            spanGaps: false,
+            points: { show: this.points, size: 5, fill: colors[i % colors.length] },
+            value: (_, v) => compact(v),
+          })),
+        ],
+      },
+      this.shaped(),
+      this.chart,
+    );
+    this.empty.hidden = this.length > 0;
+    this.showNewest();
+  }
+
+  fit() {
+    const width = this.chart.clientWidth;
+    if (width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: this.height });
+  }
+}
+
+// "arm/shoulder_pan", "arm/elbow" -> "shoulder_pan", "elbow", unless that makes two alike.
+export function shortNames(names) {
+  const short = names.map((name) => name.slice(name.lastIndexOf("/") + 1));
+  return new Set(short).size === names.length ? short : names;
+}

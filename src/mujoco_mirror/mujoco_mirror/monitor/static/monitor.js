@@ -1,0 +1,138 @@
+// Wires the page to the monitor's two WebSockets.
+
+import { Chart, shortNames } from "./charts.js";
+import { wireCommands } from "./commands.js";
+import { connect } from "./connection.js";
+import { Tiles, showEpisodes, showHealth } from "./panels.js";
+import { Video } from "./video.js";
+
+const TOAST_MS = 6000;
+const $ = (id) => document.getElementById(id);
+
+const LINK_TEXT = {
+  connecting: "connecting",
+  waiting: "waiting for simulator",
+  live: "live",
+  idle: "idle",
+  lost: "simulator lost",
+  unreachable: "monitor unreachable",
+};
+
+const video = new Video($("video"), $("no-video"));
+const tiles = new Tiles($("tiles"));
+const plots = $("plots");
+const charts = {
+  state: new Chart(plots, { title: "Joint positions", unit: "rad", height: 190, wide: true, empty: "No states yet" }),
+  action: new Chart(plots, { title: "Action", height: 170, wide: true, empty: "No actions yet" }),
+  reward: new Chart(plots, { title: "Reward", labels: ["reward", "return"], right: "return", empty: "No rewards yet" }),
+  chunk: new Chart(plots, {
+    title: "Action chunks", unit: "ms", labels: ["inference", "queued"], points: true, empty: "No policy is reporting",
+  }),
+  time: new Chart(plots, { title: "Simulator step", unit: "ms", labels: ["wall time"], wide: true, height: 110, empty: "No steps yet" }),
+};
+
+const known = { status: null, spec: null, episodes: [], health: [] };
+let toastTimer = 0;
+let drawWanted = false;
+
+function setLink(link) {
+  const pill = $("link");
+  if (pill.dataset.link === link) return;
+  pill.dataset.link = link;
+  pill.textContent = LINK_TEXT[link];
+}
+
+function setBanner(text, tone = "warn") {
+  const banner = $("banner");
+  if (banner.textContent !== text) banner.textContent = text;
+  banner.dataset.tone = tone;
+  banner.hidden = !text;
+}
+
+function toast(text, good) {
+  const box = $("toast");
+  box.textContent = text;
+  box.dataset.tone = good ? "good" : "bad";
+  box.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (box.hidden = true), TOAST_MS);
+}
+
+function showLink(status) {
+  setLink(status.link);
+  const lost = status.link === "lost";
+  document.querySelector(".screen").toggleAttribute("data-stale", lost);
+  if (lost) {
+    const age = status.age_s === undefined ? "" : ` Last state ${Math.round(status.age_s)} s ago.`;
+    setBanner(`Simulator lost: it sends no states and does not answer.${age}`, "bad");
+  } else {
+    setBanner("");
+  }
+}
+
+function showSpec(spec) {
+  known.spec = spec;
+  $("task").textContent = spec?.task ?? "";
+  $("simulator").textContent = spec?.simulator ?? "";
+  $("instruction").textContent = spec?.instruction ?? "";
+  document.title = spec ? `${spec.task} · Twinstep` : "Twinstep monitor";
+  if (spec) charts.action.setLabels(spec.actions, spec.control_mode.replaceAll("_", " "));
+}
+
+function showLayout(layout) {
+  const units = [...new Set(layout.units)].join(", ");
+  const mixed = units.includes(",");
+  const names = shortNames(layout.joints);
+  const labels = mixed ? names.map((n, i) => (layout.units[i] === "m" ? `${n} [m]` : n)) : names;
+  charts.state.setLabels(labels, units);
+}
+
+// The worst link error that anybody reports to /diagnostics.
+function fidelityOf(statuses) {
+  const status = statuses.find((s) => s.level !== 3 && s.values.some(([key]) => key === "link_position_error_m"));
+  if (!status) return null;
+  const value = (key) => Number(status.values.find(([k]) => k === key)?.[1] ?? NaN);
+  return {
+    positionMm: 1e3 * value("link_position_error_m"),
+    angleDeg: (180 / Math.PI) * value("link_angle_error_rad"),
+    alarm: status.level > 0,
+  };
+}
+
+function apply(update) {
+  if (update.spec !== undefined) showSpec(update.spec);
+  if (update.layout) showLayout(update.layout);
+  if (update.episodes) {
+    known.episodes = update.episodes;
+    showEpisodes($("episodes"), update.episodes);
+  }
+  if (update.health) {
+    known.health = update.health;
+    showHealth($("health"), update.health);
+  }
+  for (const [name, rows] of Object.entries(update.series ?? {})) charts[name].add(rows);
+  known.status = update.status;
+  showLink(update.status);
+  tiles.show(update.status, {
+    spec: known.spec,
+    episode: known.episodes.find((e) => e.number === update.status.episode),
+    fidelity: fidelityOf(known.health),
+    fps: video.rate(),
+  });
+  if (!drawWanted) {
+    drawWanted = true;
+    requestAnimationFrame(() => {
+      drawWanted = false;
+      Object.values(charts).forEach((chart) => chart.draw());
+    });
+  }
+}
+
+connect("/ws/data", {
+  onMessage: (text) => apply(JSON.parse(text)),
+  onClose: () => {
+    setLink("unreachable");
+    setBanner("The monitor is unreachable. Reconnecting.", "bad");
+  },
+});
+wireCommands([$("stop"), $("reset"), $("mark_success")], toast);

@@ -1,0 +1,53 @@
+"""The newest picture, encoded once for all viewers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+
+_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image ``(h, w, 3)`` RGB or ``(h, w)`` grey uint8, or one that is a JPEG already."""
+
+    image: np.ndarray | None = None
+    jpeg: bytes = b""
+
+    def encoded(self) -> bytes:
+        if self.image is None:
+            return self.jpeg
+        grey = self.image.ndim == 2
+        image = np.ascontiguousarray(self.image if not grey else self.image[:, :, None])
+        return simplejpeg.encode_jpeg(
+            image, quality=_QUALITY, colorspace="GRAY" if grey else "RGB", fastdct=True
+        )
+
+
+class VideoFeed:
+    """Takes pictures from any thread; ``take`` gives the newest one as a JPEG, once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._picture: Picture | None = None
+        self._on_picture: Callable[[], None] = lambda: None
+
+    def listen(self, on_picture: Callable[[], None]) -> None:
+        """``on_picture`` is called after each ``put``, in its thread."""
+        self._on_picture = on_picture
+
+    def put(self, picture: Picture) -> None:
+        with self._lock:
+            self._picture = picture
+        self._on_picture()
+
+    def take(self) -> bytes | None:
+        """None when there is nothing newer than what was taken last."""
+        with self._lock:
+            picture, self._picture = self._picture, None
+        return picture.encoded() if picture is not None else None
