@@ -10,6 +10,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
+        (f"share/{package_name}/data", ["data/so101_pick_place.npz"]),
     ],
     install_requires=["setuptools"],
     zip_safe=True,
@@ -17,5 +18,12 @@ setup(
     maintainer_email="maintainers@twinstep.example",
     description="",
     license="Apache-2.0",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            "policy_node = policy_node.node:main",
+            "rollout = policy_node.rollout_node:main",
+            "demo = policy_node.demo:main",
+            "record_trajectory = policy_node.record_trajectory:main",
+        ]
+    },
 )

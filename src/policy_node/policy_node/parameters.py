@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from policy_node.execution.settings import ExecutionSettings
 from policy_node.inference_worker import WorkerSettings
 from policy_node.policies.registry import check_address
 from sim_bridge.errors import InvalidRequest
@@ -35,10 +36,12 @@ class PolicyParameters:
 
 
 @dataclass(frozen=True)
-class RolloutParameters:
-    """``cameras`` (comma-separated) are drawn by the bridge for the policy, as JPEG or raw.
-    A call waits at most ``step_timeout_s`` for the bridge and ``inference_timeout_s`` for the
-    policy."""
+class RolloutParameters(ExecutionSettings):
+    """Chunk execution, and:
+
+    ``cameras`` (comma-separated) are drawn by the bridge for the policy, as JPEG or raw. A call
+    waits at most ``step_timeout_s`` for the bridge and ``inference_timeout_s`` for the policy.
+    """
 
     cameras: str = ""
     jpeg: bool = False
@@ -46,6 +49,10 @@ class RolloutParameters:
     inference_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise InvalidRequest(f"parameter: {error}") from None
         for name in ("step_timeout_s", "inference_timeout_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InvalidRequest(

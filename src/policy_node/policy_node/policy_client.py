@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
 import numpy as np
 from rclpy.node import Node
@@ -20,30 +21,30 @@ from sim_bridge.waiting import Caller
 class PolicyClient:
     """Calls InferChunk and ResetPolicy through ``node``, which must not be spun meanwhile.
 
-    ``address`` asks for a policy other than the one that the node serves. Chunks come back in
-    the order of ``action``, the simulator's layout, and cut to its bounds. Raises the errors of
-    ``sim_bridge.errors``; ``infer`` may run in another thread than ``reset``, not at once.
+    Raises the errors of ``sim_bridge.errors``. ``infer`` may run in another thread than
+    ``reset``, not at once.
     """
 
     def __init__(
-        self,
-        node: Node,
-        action: ActionSpec,
-        address: str = "",
-        client_id: str = "",
-        timeout_s: float = 30.0,
-        jpeg: bool = False,
+        self, node: Node, client_id: str = "", timeout_s: float = 30.0, jpeg: bool = False
     ) -> None:
         self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
-        self.spec = PolicySpec(
-            kind="remote", description="a policy node", action_names=action.names
-        )
-        self._action = action
-        self._options = json.dumps({"policy": address}) if address else ""
+        self.spec = PolicySpec(kind="remote", description="a policy node")
+        self._action: ActionSpec | None = None
+        self._options = ""
         self._timeout_s = timeout_s
         self._jpeg = jpeg
         self._infer = Caller(node, srv.InferChunk, names.INFER_CHUNK)
         self._reset = Caller(node, srv.ResetPolicy, names.RESET_POLICY)
+
+    def bind(self, action: ActionSpec, address: str = "") -> None:
+        """Have chunks in the order and within the bounds of ``action``, the simulator's layout.
+
+        ``address`` asks for a policy other than the one that the node serves.
+        """
+        self.spec = replace(self.spec, action_names=action.names)
+        self._action = action
+        self._options = json.dumps({"policy": address}) if address else ""
 
     def wait_for_policy(self, timeout_s: float) -> None:
         """TimedOut unless the services show up."""
@@ -54,8 +55,9 @@ class PolicyClient:
                 )
 
     def infer(self, observation: Observation) -> np.ndarray:
-        """``(H, A)`` in the simulator's order and within its bounds."""
-        return arrange(self.infer_chunk(observation), self._action)
+        """``(H, A)``; in the simulator's order and within its bounds when ``bind`` gave them."""
+        chunk = self.infer_chunk(observation)
+        return arrange(chunk, self._action) if self._action else chunk.actions
 
     def infer_chunk(self, observation: Observation) -> ActionChunk:
         """The answer as it came."""
