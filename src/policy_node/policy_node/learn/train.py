@@ -9,8 +9,10 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ HISTORY_FILE = "history.json"
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    steps: int = 10000
+    steps: int = 6000
     batch: int = 192
     learning_rate: float = 1e-3
     warmup_steps: int = 200
@@ -38,7 +40,7 @@ class TrainingSettings:
     validation_fraction: float = 0.05
     validate_every: int = 500
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
 
 
 def statistics(data: Chunks) -> Statistics:
@@ -75,7 +77,7 @@ class Trainer:
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
         self.history: list[dict[str, float]] = []
 
-    def run(self) -> None:
+    def run(self, on_validation: Callable[[], None] = lambda: None) -> None:
         recent: list[float] = []
         started = time.monotonic()
         progress = tqdm(range(1, self.settings.steps + 1), desc="training", unit="step")
@@ -91,6 +93,7 @@ class Trainer:
             }
             recent.clear()
             self.history.append(entry)
+            on_validation()
             progress.set_postfix(
                 train=f"{entry['training_loss']:.4f}", valid=f"{entry['validation_loss']:.4f}"
             )
@@ -146,20 +149,24 @@ def train(demonstrations: list[Path], output: Path, settings: TrainingSettings) 
     pairs = chunks(training, SPEC.horizon)
     stats = statistics(pairs)
     trainer = Trainer(pairs, chunks(validation, SPEC.horizon), stats, settings)
-    trainer.run()
     output.mkdir(parents=True, exist_ok=True)
-    torch.save(trainer.average.module.state_dict(), output / WEIGHTS_FILE)
     stats.save(output)
-    history = {
+    description = {
         "settings": asdict(settings),
         "network": trainer.model.settings.to_dict(),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "data": [d.settings for d in data],
         "episodes": {"training": len(training), "validation": len(validation)},
         "steps_of_data": len(pairs.states),
-        "curve": trainer.history,
     }
-    (output / HISTORY_FILE).write_text(json.dumps(history, indent=2) + "\n")
+    trainer.run(lambda: save(trainer, description, output))
+
+
+def save(trainer: Trainer, description: dict[str, Any], output: Path) -> None:
+    """Write the averaged weights and the history so far: a stopped training is usable."""
+    torch.save(trainer.average.module.state_dict(), output / WEIGHTS_FILE)
+    content = {**description, "curve": trainer.history}
+    (output / HISTORY_FILE).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def main(args: list[str] | None = None) -> int:
