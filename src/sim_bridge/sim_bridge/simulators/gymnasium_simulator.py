@@ -6,6 +6,7 @@ read and written through the MuJoCo model and data that it exposes.
 
 from __future__ import annotations
 
+import copy
 import importlib
 from pathlib import Path
 from typing import Any
@@ -146,9 +147,11 @@ def _make(task: str, preset: TaskPreset, kwargs: dict[str, Any]) -> gymnasium.En
     try:
         if preset.module:
             importlib.import_module(preset.module)
-        return gymnasium.make(
-            preset.gym_id, disable_env_checker=True, **{**preset.kwargs, **kwargs}
-        )
+        spec = copy.deepcopy(gymnasium.spec(preset.gym_id))
+        if preset.entry_point:
+            spec.entry_point = preset.entry_point
+            spec.kwargs.pop("obs_type", None)
+        return gymnasium.make(spec, disable_env_checker=True, **{**preset.kwargs, **kwargs})
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and not task.startswith(error.name):
             raise NotFound(f"task {task!r} needs the Python module {error.name!r}") from error

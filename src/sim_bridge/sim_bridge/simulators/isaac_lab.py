@@ -106,6 +106,8 @@ class IsaacLabSimulator:
         if restored:
             everything = memory.unpack(state.native, self._everything())
             self._env.scene.reset_to(_mapped(everything["scene"], self._tensor), is_relative=True)
+            # reset_to makes the joint velocities the drives' velocity targets, for good.
+            self._scene.write_velocity_targets(everything["velocity_targets"])
         self._scene.write(state)
         self._settle()
         if hasattr(self._env, "sync_control"):
@@ -154,12 +156,11 @@ class IsaacLabSimulator:
         task = self._env.memory() if hasattr(self._env, "memory") else {}
         return {
             "scene": self._env.scene.get_state(is_relative=True),
-            "targets": {name: a.actuators.target_command.position.torch
-                        for name, a in self._env.scene.articulations.items()},
+            "velocity_targets": self._scene.velocity_targets(),
             "task": task,
             "time_s": np.array(self._time_s),
             "episode_length": self._env.episode_length_buf,
-        }  # fmt: skip
+        }
 
     def _restore(self, everything: dict[str, Any]) -> None:
         if hasattr(self._env, "restore"):

@@ -8,13 +8,14 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from sim_bridge.errors import NotFound, OperationFailed
 from sim_bridge.model_files import mjcf_files, sha256_of
 
 _CONVERTER = "mujoco-usd-converter"
 # Bump when the edits below change what a cached file would hold.
-_REVISION = 2
+_REVISION = 3
 
 
 def cache_folder() -> Path:
@@ -65,8 +66,9 @@ def _convert_into(mjcf: Path, folder: Path) -> None:
 
 
 def _prepare_for_the_spawner(usd: str) -> None:
-    """Give every joint a drive (its gains come from the actuator configuration), and drop the
-    converter's world joint: ``fix_root_link`` makes the one that each engine wants."""
+    """Give every joint a drive (its gains come from the actuator configuration). Drop the
+    converter's world joint, because ``fix_root_link`` makes the one that each engine wants, and
+    the balls that it draws for MJCF sites."""
     from pxr import Usd, UsdPhysics
 
     stage = Usd.Stage.Open(usd)
@@ -75,6 +77,14 @@ def _prepare_for_the_spawner(usd: str) -> None:
             UsdPhysics.DriveAPI.Apply(prim, "angular").CreateTypeAttr("force")
         elif prim.IsA(UsdPhysics.PrismaticJoint):
             UsdPhysics.DriveAPI.Apply(prim, "linear").CreateTypeAttr("force")
-        elif prim.IsA(UsdPhysics.FixedJoint):
+        elif prim.IsA(UsdPhysics.FixedJoint) or _is_marker(prim):
             stage.RemovePrim(prim.GetPath())
     stage.Save()
+
+
+def _is_marker(prim: Any) -> bool:
+    from pxr import UsdGeom, UsdPhysics
+
+    return prim.IsA(UsdGeom.Sphere) and not prim.HasAPI(UsdPhysics.CollisionAPI) and (
+        UsdGeom.Imageable(prim).ComputePurpose() == UsdGeom.Tokens.guide
+    )

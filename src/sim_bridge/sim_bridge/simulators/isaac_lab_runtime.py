@@ -40,7 +40,7 @@ def prepare(choice: PhysicsChoice) -> str:
         _require("ovphysx", 'pip install "isaaclab[ovphysx]==3.0.0", or choose physics newton')
     import warp
 
-    warp.config.quiet = True
+    warp.config.log_level = warp.LOG_WARNING
     warp.init()
     has_cuda = warp.is_cuda_available()
     if choice.device.startswith("cuda") and not has_cuda:

@@ -87,6 +87,18 @@ class IsaacLabScene:
             velocity = self._tensor(np.asarray(twist, dtype=float)[None])
             asset.write_root_link_velocity_to_sim_index(root_velocity=velocity)
 
+    def velocity_targets(self) -> dict[str, np.ndarray]:
+        """Velocity targets of the drives by entity, ``(n,)`` in the engine's joint order."""
+        return {
+            entity: _array(a.actuators.target_command.velocity.torch)[0].copy()
+            for entity, a in self._articulations.items()
+        }
+
+    def write_velocity_targets(self, targets: Mapping[str, np.ndarray]) -> None:
+        for entity, values in targets.items():
+            command = self._articulations[entity].actuators.target_command
+            command.set_velocity_index(value=self._tensor(values[None]))
+
     def _write_joints(self, entity: str, articulation: Any, state: SimState) -> None:
         """Targets that are not named follow the joints, so that nothing pulls them away."""
         index = {f"{entity}/{joint}": i for i, joint in enumerate(articulation.joint_names)}

