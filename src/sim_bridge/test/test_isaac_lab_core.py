@@ -178,13 +178,13 @@ def test_names_survive_the_joint_order_of_the_other_engine():
     )
 
 
-def test_writing_some_joints_leaves_the_others_and_their_targets():
+def test_writing_some_joints_leaves_the_others_and_all_targets():
     scene, arm, _ = scene_of(("a", "b", "c"))
     arm.data.joint_pos.torch[0] = [0.1, 0.2, 0.3]
     arm.actuators.target_command.position.torch[0] = [0.1, 0.2, 0.3]
     scene.write(state_of(["arm/c"], [0.9]))
     np.testing.assert_allclose(arm.data.joint_pos.torch[0], [0.1, 0.2, 0.9])
-    np.testing.assert_allclose(arm.actuators.target_command.position.torch[0], [0.1, 0.2, 0.9])
+    np.testing.assert_allclose(arm.actuators.target_command.position.torch[0], [0.1, 0.2, 0.3])
 
 
 def test_the_environment_origin_is_not_on_the_wire():

@@ -100,7 +100,6 @@ class IsaacLabScene:
             command.set_velocity_index(value=self._tensor(values[None]))
 
     def _write_joints(self, entity: str, articulation: Any, state: SimState) -> None:
-        """Targets that are not named follow the joints, so that nothing pulls them away."""
         index = {f"{entity}/{joint}": i for i, joint in enumerate(articulation.joint_names)}
         rows = [(index[n], i) for i, n in enumerate(state.joint_names) if n in index]
         targets = {index[n]: v for n, v in zip(state.target_names, state.target_positions) if n in index}
@@ -115,7 +114,6 @@ class IsaacLabScene:
             articulation.write_joint_velocity_to_sim_index(
                 velocity=self._tensor(velocities[None]), joint_ids=ids
             )
-            targets = {**dict(zip(ids, positions)), **targets}
         if targets:
             articulation.actuators.target_command.set_position_index(
                 value=self._tensor(np.array([list(targets.values())])), joint_ids=list(targets)

@@ -21,7 +21,7 @@ from isaaclab.sim import SimulationCfg
 from isaaclab.sim.spawners.materials import UsdPhysicsRigidBodyMaterialCfg
 from isaaclab.utils import configclass
 from isaaclab_newton.sim.schemas import NewtonArticulationCfg
-from isaaclab_physx.sim.schemas import PhysxArticulationCfg
+from isaaclab_physx.sim.schemas import PhysxArticulationCfg, PhysxRigidBodyCfg
 
 from sim_bridge.simulators import isaac_lab_pick_place as task
 from sim_bridge.simulators.isaac_lab_cameras import pinhole
@@ -66,7 +66,11 @@ class SceneCfg(InteractiveSceneCfg):
         prim_path="{ENV_REGEX_NS}/block",
         spawn=sim_utils.CuboidCfg(
             size=(task.BLOCK_SIZE_M,) * 3,
-            rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg()],
+            # A body that falls asleep on its own schedule would not repeat after a restore.
+            rigid_props=[
+                sim_utils.UsdPhysicsRigidBodyCfg(),
+                PhysxRigidBodyCfg(sleep_threshold=0.0, stabilization_threshold=0.0),
+            ],
             mass_props=[sim_utils.MassCfg(mass=task.BLOCK_MASS_KG)],
             collision_props=[sim_utils.UsdPhysicsCollisionCfg()],
             physics_material=_material(),
