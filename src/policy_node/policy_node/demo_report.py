@@ -1,0 +1,149 @@
+"""What the demo tells: progress while it runs, a summary for programs, a table for people."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from sim_bridge.types import SimSpec
+
+_LINE_EVERY_STEPS = 20
+
+
+@dataclass(frozen=True)
+class EpisodeFigures:
+    """One episode; times in seconds, of the whole episode."""
+
+    seed: int
+    success: bool
+    steps: int
+    total_reward: float
+    wall_time_s: float
+    sim_wall_time_s: float
+    inference_time_s: float
+
+
+@dataclass(frozen=True)
+class DemoOutcome:
+    """``mirror`` is its own summary, empty without one; ``message`` says why it failed."""
+
+    spec: SimSpec
+    policy: str
+    episodes: tuple[EpisodeFigures, ...]
+    message: str = ""
+    mirror: dict[str, Any] = field(default_factory=dict)
+    pids: dict[str, int | None] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    @property
+    def success(self) -> bool:
+        return bool(self.episodes) and not self.message and all(e.success for e in self.episodes)
+
+
+def summary(outcome: DemoOutcome) -> dict[str, Any]:
+    """JSON for ``summary.json``; times are means per control step in milliseconds."""
+    spec, episodes = outcome.spec, outcome.episodes
+    steps = sum(e.steps for e in episodes)
+    wall, sim, inference = (
+        sum(getattr(e, name) for e in episodes)
+        for name in ("wall_time_s", "sim_wall_time_s", "inference_time_s")
+    )
+    per_step_ms = 1e3 / steps if steps else 0.0
+    return {
+        "task": spec.task,
+        "simulator": spec.simulator,
+        "policy": outcome.policy,
+        "seed": episodes[0].seed if episodes else None,
+        "steps": steps,
+        "success": outcome.success,
+        "message": outcome.message,
+        "episodes": [vars(e) for e in episodes],
+        "timings": {
+            "sim_ms_per_step": round(sim * per_step_ms, 3),
+            "inference_ms_per_step": round(inference * per_step_ms, 3),
+            "step_ms": round((wall - inference) * per_step_ms, 3),
+            "wall_s": round(wall, 3),
+            "steps_per_s": round(steps / wall, 2) if wall else 0.0,
+            "lag_ms": outcome.mirror.get("lag_ms"),
+        },
+        "mirror": outcome.mirror,
+        "pids": outcome.pids,
+        "files": list(outcome.files),
+        "versions": {
+            "twinstep": _version("policy_node"),
+            "simulator": spec.simulator_version,
+            "ros": os.environ.get("ROS_DISTRO", ""),
+            "python": platform.python_version(),
+        },
+    }
+
+
+def table(summary: dict[str, Any], folder: str) -> list[str]:
+    """A few aligned lines."""
+    timings, mirror = summary["timings"], summary["mirror"]
+    rows = [
+        ("task", f"{summary['task']} in {summary['simulator']} ({summary['versions']['simulator']})"),
+        ("policy", summary["policy"]),
+        *(
+            (f"seed {e['seed']}", f"{'success' if e['success'] else 'failure'} in {e['steps']} steps")
+            for e in summary["episodes"]
+        ),
+        (
+            "per step",
+            f"simulator {timings['sim_ms_per_step']:.1f} ms, step call {timings['step_ms']:.1f} ms, "
+            f"policy {timings['inference_ms_per_step']:.1f} ms "
+            f"({timings['steps_per_s']:.1f} steps/s)",
+        ),
+    ]
+    if mirror:
+        rows.append(
+            (
+                "mirror",
+                f"{mirror['frames']} frames, joint error {mirror['joint_error_max_rad']:.1e} rad, "
+                f"lag {mirror['lag_ms']['p50']:.1f} ms (median)",
+            )
+        )
+    if summary["message"]:
+        rows.append(("failed", summary["message"]))
+    rows.append(("files", folder))
+    return [f"  {name:<9} {value}" for name, value in rows]
+
+
+class Progress:
+    """A bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, episodes: int, max_steps: int, stream: TextIO = sys.stderr) -> None:
+        self._episodes = episodes
+        self._stream = stream
+        self._bar = tqdm(total=max_steps or None, unit="step", file=stream, leave=False,
+                         disable=not stream.isatty())  # fmt: skip
+        self._episode = -1
+        self._said = 0
+
+    def update(self, episode: int, step: int, fps: float) -> None:
+        """``step`` control steps were taken in ``episode`` (from 0)."""
+        title = f"episode {episode + 1}/{self._episodes}"
+        if episode != self._episode:
+            self._episode, self._said = episode, 0
+            self._bar.reset()
+            self._bar.set_description(title)
+        self._bar.update(step - self._bar.n)
+        if self._bar.disable and step - self._said >= _LINE_EVERY_STEPS:
+            self._said = step
+            print(f"{title}: step {step}, {fps:.1f} steps/s", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
