@@ -4,6 +4,7 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
+from sim_bridge import conformance
 from sim_bridge.testing import Process, free_domain_id
 
 START_TIMEOUT_S = 60.0
@@ -31,3 +32,16 @@ def node(domain_id):
     yield node
     node.destroy_node()
     context.try_shutdown()
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = {
+        f"{report.nodeid.rpartition('[')[2].rstrip(']')} ({str(report.longrepr[2]).removeprefix('Skipped: ')})"
+        for report in terminalreporter.getreports("skipped")
+        if "TestConformance" in report.nodeid and "no Python module" in str(report.longrepr)
+    }
+    if conformance.tested:
+        terminalreporter.write_line(
+            f"conformance: {', '.join(conformance.tested)}"
+            + (f"; skipped: {', '.join(sorted(skipped))}" if skipped else "")
+        )

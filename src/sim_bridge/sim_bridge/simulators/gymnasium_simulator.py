@@ -153,7 +153,11 @@ def _make(task: str, preset: TaskPreset, kwargs: dict[str, Any]) -> gymnasium.En
             spec.kwargs.pop("obs_type", None)
         return gymnasium.make(spec, disable_env_checker=True, **{**preset.kwargs, **kwargs})
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and not task.startswith(error.name):
+        if (
+            isinstance(error, ModuleNotFoundError)
+            and error.name
+            and not task.startswith(error.name)
+        ):
             raise NotFound(f"task {task!r} needs the Python module {error.name!r}") from error
         known = ", ".join([*PRESETS, "any other id that is registered with Gymnasium"])
         raise NotFound(f"unknown task {task!r} ({error}); valid: {known}") from error
@@ -163,7 +167,9 @@ def _physics(env: gymnasium.Env, task: str) -> tuple[mujoco.MjModel, mujoco.MjDa
     inner = env.unwrapped
     model, data = getattr(inner, "model", None), getattr(inner, "data", None)
     if not isinstance(model, mujoco.MjModel) or not isinstance(data, mujoco.MjData):
-        raise FeatureUnsupported(f"task {task!r} exposes no MuJoCo model and data on its environment")
+        raise FeatureUnsupported(
+            f"task {task!r} exposes no MuJoCo model and data on its environment"
+        )
     return model, data
 
 

@@ -6,8 +6,44 @@ import mujoco
 import numpy as np
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest
+from sim_bridge.simulators.mjcf_tasks import MjcfOptions, MjcfTask
 from sim_bridge.simulators.mujoco_scene import MujocoScene
-from sim_bridge.types import ActionSpec, ArraySpec, JointSpec, SimState
+from sim_bridge.types import (
+    ActionSpec,
+    ArraySpec,
+    CameraSpec,
+    JointSpec,
+    ModelReference,
+    SimSpec,
+    SimState,
+)
+
+
+def scene_spec(
+    scene: MujocoScene,
+    task: MjcfTask,
+    options: MjcfOptions,
+    simulator: str,
+    version: str,
+    files_sha256: str,
+    cameras: tuple[CameraSpec, ...] = (),
+) -> SimSpec:
+    """What a simulator of an MJCF scene without a task offers."""
+    robots, bases = scene.robots()
+    return SimSpec(
+        simulator=simulator,
+        simulator_version=version,
+        task=task.name,
+        instruction=options.instruction,
+        robot_entities=robots,
+        base_frames=bases,
+        joints=scene.joint_specs(),
+        action=action_spec(scene),
+        observations=observation_specs(scene.state()),
+        control_period_s=options.control_period_s,
+        cameras=cameras,
+        model=ModelReference("mjcf", task.uri, files_sha256),
+    )
 
 
 def action_spec(scene: MujocoScene) -> ActionSpec:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import mujoco
+
 from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.model_files import resolve_uri
 
@@ -64,6 +66,14 @@ def find_task(task: str) -> MjcfTask:
             raise NotFound(f"unknown scene {task!r}; valid: {known}")
         uri = f"file://{path}"
     return MjcfTask(task, uri, resolve_uri(uri), entities)
+
+
+def load_model(task: MjcfTask) -> mujoco.MjModel:
+    """InvalidRequest, with the compiler's message, for an MJCF that does not compile."""
+    try:
+        return mujoco.MjModel.from_xml_path(str(task.path))
+    except ValueError as error:
+        raise InvalidRequest(f"scene {task.path}: {error}") from None
 
 
 def read_options(values: Mapping[str, Any]) -> MjcfOptions:

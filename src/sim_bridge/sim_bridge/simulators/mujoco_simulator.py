@@ -11,12 +11,13 @@ import numpy as np
 from sim_bridge.errors import InvalidRequest, OperationFailed
 from sim_bridge.model_files import mjcf_files, sha256_of
 from sim_bridge.simulators import mjcf_layout as layout
-from sim_bridge.simulators.mjcf_tasks import find_task, read_options
+from sim_bridge.simulators.mjcf_tasks import find_task, load_model, read_options
 from sim_bridge.simulators.mujoco_cameras import MujocoCameras, camera_specs
 from sim_bridge.simulators.mujoco_scene import MujocoScene
-from sim_bridge.types import LinkPoses, ModelReference, SimSpec, SimState, StepOutcome
+from sim_bridge.types import LinkPoses, SimSpec, SimState, StepOutcome
 
 _RANDOM = "random"
+_DIVERGED = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{q}")) for q in ("QPOS", "QVEL", "QACC")]
 
 
 class MujocoSimulator:
@@ -35,31 +36,24 @@ class MujocoSimulator:
     ) -> None:
         source = find_task(task)
         self._options = read_options(kwargs or {})
+        self._model = model = load_model(source)
         self._files = mjcf_files(source.path)
-        self._model = model = mujoco.MjModel.from_xml_path(str(source.path))
         self._data = mujoco.MjData(model)
-        self._scene = MujocoScene(
-            model, self._data, {**source.entities, **self._options.entities}
-        )
+        entities = {**source.entities, **self._options.entities}
+        self._scene = MujocoScene(model, self._data, entities)
         self._substeps = layout.substeps(self._options.control_period_s, model.opt.timestep)
         self._start = layout.initial_positions(model, self._options.keyframe)
         self._random = np.random.default_rng()
         cameras = camera_specs(model, image_width, image_height)
         self._cameras = MujocoCameras(model, self._data, cameras)
-        robots, bases = self._scene.robots()
-        self._spec = SimSpec(
+        self._spec = layout.scene_spec(
+            self._scene,
+            source,
+            self._options,
             simulator="mujoco",
-            simulator_version=f"mujoco {mujoco.__version__}",
-            task=task,
-            instruction=self._options.instruction,
-            robot_entities=robots,
-            base_frames=bases,
-            joints=self._scene.joint_specs(),
-            action=layout.action_spec(self._scene),
-            observations=layout.observation_specs(self._scene.state()),
-            control_period_s=self._options.control_period_s,
+            version=f"mujoco {mujoco.__version__}",
+            files_sha256=sha256_of(self._files),
             cameras=cameras,
-            model=ModelReference("mjcf", source.uri, sha256_of(self._files)),
         )
 
     @property
@@ -88,9 +82,8 @@ class MujocoSimulator:
         """OperationFailed when the simulation diverges; reset then."""
         self._data.ctrl[:] = action
         mujoco.mj_step(self._model, self._data, nstep=self._substeps)
-        warnings = self._data.warning.number
-        if warnings[int(mujoco.mjtWarning.mjWARN_BADQACC)]:
-            raise OperationFailed("the simulation diverged (accelerations are not finite)")
+        if self._data.warning.number[_DIVERGED].any():
+            raise OperationFailed("the simulation diverged (values that are not finite); reset")
         return self._outcome()
 
     def state(self, native: bool = False) -> SimState:

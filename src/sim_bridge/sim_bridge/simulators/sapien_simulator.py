@@ -15,10 +15,10 @@ import sapien
 from sim_bridge.errors import InvalidRequest, unknown
 from sim_bridge.model_files import mjcf_files, sha256_of
 from sim_bridge.simulators import mjcf_layout as layout
-from sim_bridge.simulators.mjcf_tasks import find_task, read_options
+from sim_bridge.simulators.mjcf_tasks import find_task, load_model, read_options
 from sim_bridge.simulators.mujoco_scene import MujocoScene
 from sim_bridge.simulators.sapien_world import PhysxWorld
-from sim_bridge.types import LinkPoses, ModelReference, SimSpec, SimState, StepOutcome
+from sim_bridge.types import LinkPoses, SimSpec, SimState, StepOutcome
 
 
 class SapienSimulator:
@@ -37,8 +37,8 @@ class SapienSimulator:
     ) -> None:
         source = find_task(task)
         self._options = read_options(kwargs or {})
+        self._model = model = load_model(source)
         self._files = mjcf_files(source.path)
-        self._model = model = mujoco.MjModel.from_xml_path(str(source.path))
         # Only for names, limits and addresses; MuJoCo does not step here.
         self._names = MujocoScene(
             model, mujoco.MjData(model), {**source.entities, **self._options.entities}
@@ -46,22 +46,15 @@ class SapienSimulator:
         self._substeps = layout.substeps(self._options.control_period_s, model.opt.timestep)
         self._start = layout.initial_positions(model, self._options.keyframe)
         self._random = np.random.default_rng()
-        self._actions = layout.action_spec(self._names)
-        self._open()
-        robots, bases = self._names.robots()
-        self._spec = SimSpec(
+        self._spec = layout.scene_spec(
+            self._names,
+            source,
+            self._options,
             simulator="sapien",
-            simulator_version=f"sapien {sapien.__version__} (PhysX)",
-            task=task,
-            instruction=self._options.instruction,
-            robot_entities=robots,
-            base_frames=bases,
-            joints=self._names.joint_specs(),
-            action=self._actions,
-            observations=layout.observation_specs(self.state()),
-            control_period_s=self._options.control_period_s,
-            model=ModelReference("mjcf", source.uri, sha256_of(self._files)),
+            version=f"sapien {sapien.__version__} (PhysX)",
+            files_sha256=sha256_of(self._files),
         )
+        self._open()
 
     @property
     def spec(self) -> SimSpec:
@@ -152,7 +145,7 @@ class SapienSimulator:
             _place(self._world.components[body], _to_wire(pose), np.zeros(6))
         at = dict(zip(self._names.joint_names, positions))
         targets = [at[name] for name in self._driven] if ctrl is None else ctrl
-        bounded = np.clip(targets, self._actions.low, self._actions.high)
+        bounded = np.clip(targets, self._spec.action.low, self._spec.action.high)
         for joint, target in zip(self._driven.values(), bounded):
             joint.set_drive_target(float(target))
 

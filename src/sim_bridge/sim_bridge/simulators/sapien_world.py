@@ -3,7 +3,8 @@
 Building from the model that the mirror draws, rather than from a second description of the
 robot, makes link frames and joint zeros the same on both sides. What PhysX has no equal for is
 refused or, where it only tunes contact and friction, left out: ``frictionloss``, contact
-softness, tendons, collisions of an articulation with itself.
+softness, tendons, collisions of an articulation with itself. An actuator's force limit bounds
+the joint's damping too, so that a saturated joint moves faster than in MuJoCo.
 """
 
 from __future__ import annotations
@@ -119,10 +120,14 @@ class PhysxWorld:
         zero = _along_x(hinge, -float(model.qpos0[model.jnt_qposadr[joint]]))
         limited = bool(model.jnt_limited[joint])
         link.joint.name = _joint_key(joint)
-        link.joint.type = ("revolute" if limited else "revolute_unwrapped") if hinge else "prismatic"
+        link.joint.type = (
+            ("revolute" if limited else "revolute_unwrapped") if hinge else "prismatic"
+        )
         link.joint.pose_in_parent = pose * child * zero
         link.joint.pose_in_child = child
         link.joint.limit = np.array(model.jnt_range[joint] if limited else _UNLIMITED)
+        # SAPIEN's default is a load-dependent coefficient that MuJoCo has no equal for.
+        link.joint.friction = 0.0
         link.joint.armature = model.dof_armature[[model.jnt_dofadr[joint]]]
         self.joints[joint] = link.joint
 
@@ -188,7 +193,9 @@ def _refuse(model: mujoco.MjModel) -> None:
             and model.actuator_gear[actuator, 0] == 1
         )
         if not plain:
-            raise FeatureUnsupported(f"actuator {name!r} is no position actuator of a joint, gear 1")
+            raise FeatureUnsupported(
+                f"actuator {name!r} is no position actuator of a joint, gear 1"
+            )
 
 
 def _reference_poses(model: mujoco.MjModel) -> dict[int, sapien.Pose]:
