@@ -13,7 +13,7 @@ import time
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
@@ -84,9 +84,9 @@ class ToyArm:
 class Companions(Node):
     """The rollout server, the picture of each state, and what a mirror reports."""
 
-    def __init__(self, fast_s):
+    def __init__(self, period_s):
         super().__init__("companions")
-        self._period_s = fast_s
+        self._period_s = period_s
         self._image = self.create_publisher(Image, names.MIRROR_IMAGE, qos.IMAGES)
         self._chunks = self.create_publisher(DiagnosticStatus, names.CHUNK_INFO, qos.EVERY_STEP)
         self._health = self.create_publisher(DiagnosticArray, names.DIAGNOSTICS, qos.ROBOT_STATE)
@@ -97,10 +97,15 @@ class Companions(Node):
             Rollout,
             names.ROLLOUT,
             self._run,
+            goal_callback=self._accept,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
             callback_group=ReentrantCallbackGroup(),
         )
         self._bridge = BridgeClient(self, client_id="rollout", timeout_s=20.0)
+        self._busy = threading.Lock()
+
+    def _accept(self, _):
+        return GoalResponse.REJECT if self._busy.locked() else GoalResponse.ACCEPT
 
     def _on_state(self, state):
         x = np.linspace(0, 4 * np.pi, 640)[None, :, None]
@@ -127,6 +132,10 @@ class Companions(Node):
         )
 
     def _run(self, goal):
+        with self._busy:
+            return self._episodes(goal)
+
+    def _episodes(self, goal):
         result = Rollout.Result()
         for episode in range(goal.request.episodes):
             self._bridge.reset(seed=episode)

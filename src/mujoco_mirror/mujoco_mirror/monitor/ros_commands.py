@@ -15,6 +15,7 @@ from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
 from sim_bridge.waiting import Caller
 
 _RETRY_S = 0.1
+_DISCOVERY_S = 5.0
 
 
 class RosCommands:
@@ -40,7 +41,7 @@ class RosCommands:
     def reset(self) -> str:
         """Stop what runs, then start an episode as soon as control is free."""
         self._cancel_all()
-        self._bridge.wait_for_bridge(1.0)
+        self._bridge.wait_for_bridge(_DISCOVERY_S)
         deadline = time.monotonic() + self._timeout_s
         while True:
             try:

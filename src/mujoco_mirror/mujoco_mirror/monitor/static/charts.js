@@ -85,6 +85,7 @@ export class Chart {
   draw() {
     if (!this.dirty) return;
     this.dirty = false;
+    this.card.dataset.rows = this.length;
     this.empty.hidden = this.length > 0;
     if (this.data.length - 1 > this.labels.length) {
       this.labels = this.data.slice(1).map((_, i) => this.labels[i] ?? `${i}`);

@@ -31,7 +31,7 @@ const charts = {
   time: new Chart(plots, { title: "Simulator step", unit: "ms", labels: ["wall time"], wide: true, height: 110, empty: "No steps yet" }),
 };
 
-const known = { status: null, spec: null, episodes: [], health: [] };
+const known = { link: "", spec: null, episodes: [], health: [] };
 let toastTimer = 0;
 let drawWanted = false;
 
@@ -102,16 +102,16 @@ function fidelityOf(statuses) {
 function apply(update) {
   if (update.spec !== undefined) showSpec(update.spec);
   if (update.layout) showLayout(update.layout);
-  if (update.episodes) {
-    known.episodes = update.episodes;
-    showEpisodes($("episodes"), update.episodes);
+  if (update.episodes) known.episodes = update.episodes;
+  if (update.episodes || update.status.link !== known.link) {
+    known.link = update.status.link;
+    showEpisodes($("episodes"), known.episodes, known.link === "live");
   }
   if (update.health) {
     known.health = update.health;
     showHealth($("health"), update.health);
   }
   for (const [name, rows] of Object.entries(update.series ?? {})) charts[name].add(rows);
-  known.status = update.status;
   showLink(update.status);
   tiles.show(update.status, {
     spec: known.spec,

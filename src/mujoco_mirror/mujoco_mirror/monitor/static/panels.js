@@ -49,13 +49,15 @@ export class Tiles {
   }
 }
 
-export function showEpisodes(body, episodes) {
+// An episode that nobody ended is running only while states arrive.
+export function showEpisodes(body, episodes, live) {
   body.replaceChildren(
     ...[...episodes].reverse().map((episode) => {
       const row = document.createElement("tr");
-      const outcome = cell(episode.outcome);
+      const open = episode.outcome === "running" && !live;
+      const outcome = cell(open ? "unfinished" : episode.outcome);
       outcome.className = "outcome";
-      outcome.dataset.outcome = episode.marked ? "success" : episode.outcome;
+      outcome.dataset.outcome = episode.marked ? "success" : outcome.textContent;
       if (episode.marked) {
         const mark = document.createElement("em");
         mark.textContent = "marked success";
