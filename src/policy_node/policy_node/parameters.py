@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from policy_node.execution.settings import ExecutionSettings
 from policy_node.inference_worker import WorkerSettings
 from policy_node.policies.registry import check_address
+from policy_node.steady_policy import Steadiness
 from sim_bridge.errors import InvalidRequest
 
 
@@ -41,19 +42,25 @@ class RolloutParameters(ExecutionSettings):
 
     ``cameras`` (comma-separated) are drawn by the bridge for the policy, as JPEG or raw. A call
     waits at most ``step_timeout_s`` for the bridge and ``inference_timeout_s`` for the policy.
+    A silent or busy policy is asked again for ``patience_s``; then, or when it answers nonsense,
+    the robot holds for a step, ``max_holds`` times in a row at most.
     """
 
     cameras: str = ""
     jpeg: bool = False
     step_timeout_s: float = 30.0
     inference_timeout_s: float = 30.0
+    patience_s: float = 20.0
+    max_holds: int = 50
 
     def __post_init__(self) -> None:
         try:
             super().__post_init__()
         except ValueError as error:
             raise InvalidRequest(f"parameter: {error}") from None
-        for name in ("step_timeout_s", "inference_timeout_s"):
+        if self.max_holds < 0:
+            raise InvalidRequest(f"parameter max_holds is {self.max_holds}; valid: 0 or more")
+        for name in ("step_timeout_s", "inference_timeout_s", "patience_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InvalidRequest(
                     f"parameter {name} is {getattr(self, name)}; valid: a positive time [s]"
@@ -61,3 +68,6 @@ class RolloutParameters(ExecutionSettings):
 
     def camera_names(self) -> list[str]:
         return [name.strip() for name in self.cameras.split(",") if name.strip()]
+
+    def steadiness(self) -> Steadiness:
+        return Steadiness(self.patience_s, self.max_holds)

@@ -80,6 +80,8 @@ class PolicyClient:
         self._reset.destroy()
 
     def _call(self, caller: Caller, request):
+        if not caller.wait_for_service(self._timeout_s):
+            raise TimedOut(f"no policy node: nobody serves {caller.name}")
         response = caller.call(request, self._timeout_s)
         if response.result.code != OK:
             raise error_for(response.result.code, response.result.message)

@@ -16,8 +16,10 @@ from sim_interfaces.action import Rollout
 
 from policy_node.execution.settings import make_strategy
 from policy_node.parameters import RolloutParameters
+from policy_node.policy import Policy
 from policy_node.policy_client import PolicyClient
 from policy_node.rollout import Episode, EpisodeRunner, Progress
+from policy_node.steady_policy import SteadyPolicy
 from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient, StepReply
 from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed, TimedOut
@@ -71,9 +73,14 @@ class RolloutWorker:
         try:
             seeds = _seeds(goal)
             spec = self._connect(goal.policy)
+            policy = SteadyPolicy(
+                self._policy, spec, self._parameters.steadiness(), should_stop
+            )
             for index, seed in enumerate(seeds):
-                runner = self._runner(goal, spec, lambda p: on_progress(index, p), should_stop)  # noqa: B023
-                episode = runner.run(seed)
+                runner = self._runner(
+                    goal, spec, policy, lambda p: on_progress(index, p), should_stop  # noqa: B023
+                )
+                episode = _with_trouble(runner.run(seed), policy)
                 if episode.canceled:
                     raise Canceled(
                         f"stopped in episode {index} of {len(seeds)} after {episode.steps} steps"
@@ -106,13 +113,14 @@ class RolloutWorker:
         self,
         goal: Rollout.Goal,
         spec: SimSpec,
+        policy: Policy,
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> EpisodeRunner:
         parameters = self._parameters
         return EpisodeRunner(
             BridgeEnvironment(self._bridge, parameters.camera_names(), parameters.jpeg),
-            make_strategy(parameters, self._policy),
+            make_strategy(parameters, policy),
             spec,
             max_steps=goal.max_steps,
             record=bool(goal.output_directory),
@@ -138,6 +146,10 @@ def _seeds(goal: Rollout.Goal) -> list[int]:
     return seeds
 
 
+def _with_trouble(episode: Episode, policy: SteadyPolicy) -> Episode:
+    return dataclasses.replace(episode, execution={**episode.execution, **policy.report()})
+
+
 def to_episode_msg(index: int, episode: Episode) -> m.EpisodeResult:
     return m.EpisodeResult(
         index=index,
@@ -161,7 +173,7 @@ def _write(directory: str, index: int, episode: Episode) -> list[str]:
     try:
         path = episode.trajectory.save(folder / f"episode_{index:03d}.npz")
         line = {f.name: getattr(episode, f.name) for f in dataclasses.fields(episode)}
-        line["trajectory"] = path.name
+        line.update(line.pop("execution"), trajectory=path.name)
         with (folder / "episodes.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
     except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +217,40 @@ def test_rollout_is_canceled_within_a_step_and_reports_what_was_done(goals, brid
     assert result.result.message.startswith("stopped in episode 1 of 50")
     assert goals.feedback[-1].episode == 1 and goals.feedback[-1].step <= asked_at + 5
     bridge.reset(seed=0)  # control was given back
+
+
+def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
+    """Killed in mid-episode and started again: the observation is sent again, the episode ends."""
+    env = {"ROS_DOMAIN_ID": str(free_domain_id())}
+    context = Context()
+    rclpy.init(context=context, domain_id=int(env["ROS_DOMAIN_ID"]))
+    node = Node("test", context=context)
+
+    def policy_process(name):
+        return Process.module("policy_node.node", log=tmp_path / name, env=env)
+
+    with (
+        Process.module("sim_bridge.node", log=tmp_path / "bridge", env=env),
+        policy_process("first") as first,
+        Process.module(
+            "policy_node.rollout_node", "--ros-args", "-p", "patience_s:=60.0",
+            log=tmp_path / "rollout", env=env,
+        ) as rollout,
+    ):  # fmt: skip
+        goals = Goals(node)
+        handle = goals.send(episodes=1, output_directory=str(tmp_path / "out"))
+        goals.spin_until(lambda: goals.feedback and goals.feedback[-1].step > 10, "step 10")
+        first.signal(signal.SIGKILL)
+        first.wait(DEADLINE_S)
+        with policy_process("second"):
+            result = goals.result(handle)
+    node.destroy_node()
+    context.try_shutdown()
+    assert result.result.code == 1, rollout.output()
+    assert result.episodes[0].success
+    line = json.loads((tmp_path / "out" / "episodes.jsonl").read_text())
+    assert line["retries"] >= 1 and line["errors"]["TimedOut"] == line["retries"]
+    assert line["held_steps"] == 0
 
 
 def _panda(folder: Path) -> Path:

@@ -84,6 +84,8 @@ class Caller:
                 header, response = handle.take_response(self._client.srv_type.Response)
                 if header is not None and header.request_id.sequence_number == sequence:
                     return response
+                if header is None and not self._client.service_is_ready():
+                    raise TimedOut(f"{self.name} went away while it was asked")
         raise TimedOut(f"no answer from {self.name} within {timeout_s:g} s")
 
     def _call_with_executor(self, request: Any, timeout_s: float) -> Any:
