@@ -13,6 +13,8 @@ _SIMULATORS = {
     "gymnasium": "sim_bridge.simulators.gymnasium_simulator:GymnasiumSimulator",
     "mujoco": "sim_bridge.simulators.mujoco_simulator:MujocoSimulator",
     "isaac_lab": "sim_bridge.simulators.isaac_lab:IsaacLabSimulator",
+    "synthetic": "sim_bridge.simulators.synthetic_simulator:SyntheticSimulator",
+    "isaac_sim": "sim_bridge.simulators.isaac_sim:open_isaac_sim",
     "sapien": "sim_bridge.simulators.sapien_simulator:SapienSimulator",
 }
 
