@@ -7,6 +7,7 @@ rest of ROS (the simulator's spec, parameters) is served by an executor in a thi
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ from rclpy.utilities import remove_ros_args
 from sim_interfaces import msg as m
 
 from policy_node.inference_worker import InferenceWorker
-from policy_node.parameters import PolicyParameters
+from policy_node.parameters import LOG_FORMAT, PolicyParameters
 from policy_node.policies.registry import VALID_FORMS, open_policy
 from policy_node.policy import PolicySource
 from policy_node.services import PolicyServices
@@ -114,6 +115,7 @@ def main(args: list[str] | None = None) -> int:
         epilog=f"Parameters: {PolicyParameters.__doc__} policy: {'; '.join(VALID_FORMS)}.",
     )
     parser.parse_args(words)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     rclpy.init(args=args)
     node = None
     try:

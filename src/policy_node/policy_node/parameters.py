@@ -11,6 +11,9 @@ from policy_node.policies.registry import check_address
 from policy_node.steady_policy import Steadiness
 from sim_bridge.errors import InvalidRequest
 
+# The core logs with Python's logging; this is how ROS 2's console looks.
+LOG_FORMAT = "[%(levelname)s] [%(created)f] [%(name)s]: %(message)s"
+
 
 @dataclass(frozen=True)
 class PolicyParameters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import queue
 import sys
@@ -17,7 +18,7 @@ from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 from sim_interfaces.action import Rollout
 
-from policy_node.parameters import RolloutParameters
+from policy_node.parameters import LOG_FORMAT, RolloutParameters
 from policy_node.rollout import Progress
 from policy_node.rollout_worker import RolloutWorker
 from sim_bridge import names
@@ -101,6 +102,7 @@ def main(args: list[str] | None = None) -> int:
         epilog=f"Parameters: {RolloutParameters.__doc__}",
     )
     parser.parse_args(words)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     rclpy.init(args=args)
     node = None
     try:
