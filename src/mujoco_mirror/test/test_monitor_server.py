@@ -279,6 +279,26 @@ def test_pictures_nobody_watches_are_not_encoded(watch, video, encodings):
     assert len(encodings) == 1
 
 
+def test_pictures_are_wanted_while_somebody_watches_and_a_little_longer():
+    now = [100.0]
+    video = VideoFeed(clock=lambda: now[0])
+    app = MonitorServer(MonitorFeed(), video, Recorded(), Token(SECRET)).app
+    assert not video.wanted()
+    with running(app) as port:
+        url = f"ws://127.0.0.1:{port}/ws/video"
+        with connect(url), connect(url):
+            wait_until(video.wanted, 30.0, "wanted")
+            now[0] += 1000.0
+            assert video.wanted()
+        assert video.wanted()
+        wait_until(lambda: later(now, 1.0) and not video.wanted(), 30.0, "no longer wanted")
+
+
+def later(now, seconds):
+    now[0] += seconds
+    return True
+
+
 def test_a_jpeg_passes_through_untouched(watch, video):
     jpeg = a_picture(33).encoded()
     viewer = watch("/ws/video")

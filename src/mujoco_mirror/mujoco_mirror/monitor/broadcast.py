@@ -69,7 +69,7 @@ class VideoBroadcast:
         self._period_s = 1.0 / rate_hz
         self._arrived = asyncio.Event()
         self.frames: Latest[bytes] = Latest()
-        self.viewers = Watchers()
+        self.viewers = Watchers(video.watched)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

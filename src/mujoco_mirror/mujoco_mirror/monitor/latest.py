@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -30,10 +31,14 @@ class Latest(Generic[T]):
 
 
 class Watchers:
-    """How many readers there are, so that nothing is made that nobody looks at."""
+    """How many readers there are, so that nothing is made that nobody looks at.
 
-    def __init__(self) -> None:
-        self.count = 0
+    ``on_change`` is told when there come to be some and when there are none any more.
+    """
+
+    def __init__(self, on_change: Callable[[bool], None] = lambda some: None) -> None:
+        self._on_change = on_change
+        self._count = 0
         self._some = asyncio.Event()
 
     async def wait(self) -> None:
@@ -41,11 +46,14 @@ class Watchers:
         await self._some.wait()
 
     def __enter__(self) -> Watchers:
-        self.count += 1
-        self._some.set()
+        self._count += 1
+        if self._count == 1:
+            self._some.set()
+            self._on_change(True)
         return self
 
     def __exit__(self, *_) -> None:
-        self.count -= 1
-        if self.count == 0:
+        self._count -= 1
+        if self._count == 0:
             self._some.clear()
+            self._on_change(False)

@@ -17,7 +17,7 @@ from sim_bridge.conversions import from_state_msg, from_time
 from sim_bridge.images import from_image_msg
 from sim_bridge.spec_conversions import from_spec_msg
 
-_LOOK_PERIOD_S = 1.0
+_LOOK_PERIOD_S = 0.5
 
 
 class FeedSubscriptions:
@@ -74,7 +74,10 @@ class FeedSubscriptions:
 
 
 class VideoSubscription:
-    """The picture: compressed where somebody publishes that, raw otherwise."""
+    """The picture, only while it is wanted: nobody draws what nobody subscribes to.
+
+    Compressed where somebody publishes that, raw otherwise.
+    """
 
     def __init__(self, node: Node, topic: str, feed: MonitorFeed, video: VideoFeed) -> None:
         self._node = node
@@ -82,20 +85,22 @@ class VideoSubscription:
         self._feed = feed
         self._video = video
         self._subscription: Subscription | None = None
-        self._look()
         node.create_timer(_LOOK_PERIOD_S, self._look)
 
     def _look(self) -> None:
-        """Follow the publishers as they come and go."""
-        compressed = self._node.count_publishers(f"{self._topic}/compressed") > 0
-        kind = CompressedImage if compressed else Image
-        if self._subscription is not None:
-            if self._subscription.msg_type is kind:
-                return
+        """Follow viewers and publishers as they come and go."""
+        kind = self._kind() if self._video.wanted() else None
+        if self._subscription is not None and self._subscription.msg_type is not kind:
             self._node.destroy_subscription(self._subscription)
-        topic = f"{self._topic}/compressed" if compressed else self._topic
-        callback = self._on_compressed if compressed else self._on_raw
-        self._subscription = self._node.create_subscription(kind, topic, callback, qos.IMAGES)
+            self._subscription = None
+        if self._subscription is None and kind is not None:
+            topic = self._topic if kind is Image else f"{self._topic}/compressed"
+            callback = self._on_raw if kind is Image else self._on_compressed
+            self._subscription = self._node.create_subscription(kind, topic, callback, qos.IMAGES)
+
+    def _kind(self) -> type:
+        compressed = self._node.count_publishers(f"{self._topic}/compressed")
+        return CompressedImage if compressed else Image
 
     def _on_raw(self, msg: Image) -> None:
         try:
