@@ -40,9 +40,9 @@ def unpack_groot(data: bytes) -> Any:
     return _unpack(data, _from_groot)
 
 
-def modality_config(modality: str, keys: list[str], steps: int = 1) -> dict[str, Any]:
-    """A GR00T ModalityConfig map as its client decodes it."""
-    fields = {"delta_indices": list(range(steps)), "modality_keys": keys or [modality]}
+def modality_config(keys: list[str], steps: int = 1) -> dict[str, Any]:
+    """A GR00T ModalityConfig map as its client decodes it; it refuses one without keys."""
+    fields = {"delta_indices": list(range(steps)), "modality_keys": keys}
     return {"__ModalityConfig_class__": True, "as_json": fields}
 
 

@@ -13,11 +13,12 @@ of names:
       - {from: actions, names: [shoulder_pan, elbow_flex, "-"], scale: 0.01745329}
 
 ``size`` is (height, width), ``fit`` pad or stretch, ``layout`` hwc or chw. ``joints`` are matched
-by name, with or without the entity before the slash, and sent in the order written; ``array``
-takes an observation array instead. What is sent is ``value * scale + offset``; for actions that
-is what comes out, so factors turn units in both directions. ``camera: "*"`` and ``joints: ["*"]``
-stand for all of them, ``{camera}`` and ``{joint}`` in ``to`` for each one's name. ``names`` are
-the columns of the reply; ``-`` drops a column, and no names at all means the task's own order.
+by name, with or without the entity before the slash, and sent in the order written: positions,
+or ``of: velocity``; ``array`` takes an observation array instead. What is sent is
+``value * scale + offset``; for actions that is what comes out, so factors turn units in both
+directions. ``dtype`` is float32 or float64. ``"*"`` as camera, array or only joint stands for all
+of them, ``{camera}``, ``{array}`` and ``{joint}`` in ``to`` for each one's name. ``names`` are the
+columns of the reply; ``-`` drops a column, and no names at all means the task's own order.
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ class ImageEntry:
 class StateEntry:
     to: KeyPath
     joints: tuple[str, ...] = ()
+    of: str = "position"
     array: str = ""
     indices: tuple[int, ...] = ()
     scale: Any = 1.0
     offset: Any = 0.0
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,14 @@ class KeyMap:
             if entry.camera not in cameras + (EVERY,):
                 raise self._missing("camera", entry.camera, cameras)
         for entry in self.state:
-            if entry.array and entry.array not in arrays:
+            if entry.array and entry.array not in (*arrays, EVERY):
                 raise self._missing("observation array", entry.array, arrays)
             for joint in entry.joints:
-                self._joint_index(joint, joints)
+                self.joint_index(joint, joints)
         bound = replace(
             self,
             images=self._expanded_images(cameras),
-            state=self._expanded_state(_robot_joints(spec)),
+            state=self._expanded_state(_robot_joints(spec), arrays),
             actions=self._named_actions(spec),
         )
         names = bound.action_names
@@ -123,11 +126,11 @@ class KeyMap:
         """
         request: dict[str, Any] = {}
         for entry in self._expanded_images(tuple(observation.images)):
-            _put(request, entry.to, self._image(entry, observation))
-        for entry in self._expanded_state(observation.joint_names):
-            _put(request, entry.to, self._vector(entry, observation))
+            put(request, entry.to, self._image(entry, observation))
+        for entry in self._expanded_state(observation.joint_names, tuple(observation.arrays)):
+            put(request, entry.to, self._vector(entry, observation))
         if self.prompt:
-            _put(request, self.prompt, observation.instruction)
+            put(request, self.prompt, observation.instruction)
         return request
 
     def decode(self, reply: dict[str, Any]) -> np.ndarray:
@@ -164,8 +167,10 @@ class KeyMap:
                 raise self._missing("observation array", entry.array, observation.arrays)
             values = np.ravel(observation.arrays[entry.array])
         else:
-            order = [self._joint_index(name, observation.joint_names) for name in entry.joints]
-            values = observation.joint_positions[order]
+            order = [self.joint_index(name, observation.joint_names) for name in entry.joints]
+            velocity = entry.of == "velocity"
+            values = observation.joint_velocities if velocity else observation.joint_positions
+            values = values[order]
         if entry.indices:
             if max(entry.indices) >= len(values):
                 raise NotFound(
@@ -173,11 +178,11 @@ class KeyMap:
                     f"{entry.array or 'the joints'}, which has {len(values)}"
                 )
             values = values[list(entry.indices)]
-        return np.asarray(values * entry.scale + entry.offset, dtype=np.float32)
+        return np.asarray(values * entry.scale + entry.offset, dtype=entry.dtype)
 
     def _columns(self, entry: ActionEntry, reply: dict[str, Any]) -> np.ndarray:
         where = "/".join(entry.source)
-        value = _get(reply, entry.source)
+        value = get(reply, entry.source)
         if value is None:
             raise OperationFailed(
                 f"the server's reply has no {where!r}; "
@@ -211,9 +216,16 @@ class KeyMap:
                 expanded.append(replace(entry, camera=camera, to=to))
         return tuple(expanded)
 
-    def _expanded_state(self, joints: tuple[str, ...]) -> tuple[StateEntry, ...]:
+    def _expanded_state(
+        self, joints: tuple[str, ...], arrays: tuple[str, ...]
+    ) -> tuple[StateEntry, ...]:
         expanded = []
         for entry in self.state:
+            if entry.array:
+                for array in arrays if entry.array == EVERY else (entry.array,):
+                    to = tuple(part.replace("{array}", array) for part in entry.to)
+                    expanded.append(replace(entry, array=array, to=to))
+                continue
             names = joints if entry.joints == (EVERY,) else entry.joints
             if not any("{joint}" in part for part in entry.to):
                 expanded.append(replace(entry, joints=names))
@@ -230,7 +242,7 @@ class KeyMap:
             return (replace(self.actions[0], names=spec.action.names),)
         return self.actions
 
-    def _joint_index(self, name: str, joints: tuple[str, ...]) -> int:
+    def joint_index(self, name: str, joints: tuple[str, ...]) -> int:
         if name == EVERY:
             return 0
         found = [i for i, j in enumerate(joints) if j == name or j.endswith(f"/{name}")]
@@ -257,13 +269,15 @@ def _element(value: Any, index: int) -> Any:
     return value[index] if np.ndim(value) else value
 
 
-def _put(target: dict[str, Any], path: KeyPath, value: Any) -> None:
+def put(target: dict[str, Any], path: KeyPath, value: Any) -> None:
+    """Write ``value`` into nested maps."""
     for key in path[:-1]:
         target = target.setdefault(key, {})
     target[path[-1]] = value
 
 
-def _get(source: Any, path: KeyPath) -> Any:
+def get(source: Any, path: KeyPath) -> Any:
+    """Read from nested maps; None when there is nothing."""
     for key in path:
         if not isinstance(source, dict) or key not in source:
             return None

@@ -82,8 +82,13 @@ def _check_choices(entry, where: str) -> None:
             raise unknown(f"layout in {where}", entry.layout, ("hwc", "chw"))
         if entry.size and (len(entry.size) != 2 or min(entry.size) < 1):
             raise InvalidRequest(f"{where}: size must be [height, width], got {list(entry.size)}")
-    if isinstance(entry, StateEntry) and bool(entry.joints) == bool(entry.array):
-        raise InvalidRequest(f"{where}: {'/'.join(entry.to)} needs either joints or array")
+    if isinstance(entry, StateEntry):
+        if bool(entry.joints) == bool(entry.array):
+            raise InvalidRequest(f"{where}: {'/'.join(entry.to)} needs either joints or array")
+        if entry.of not in ("position", "velocity"):
+            raise unknown(f"of in {where}", entry.of, ("position", "velocity"))
+        if entry.dtype not in ("float32", "float64"):
+            raise unknown(f"dtype in {where}", entry.dtype, ("float32", "float64"))
 
 
 def _as_path(key: Any) -> KeyPath:

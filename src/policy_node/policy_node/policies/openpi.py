@@ -43,7 +43,11 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
         return OpenpiLink(address, sends_reset=dialect == "so101")
 
     first, info = connect(address, links)
-    check_metadata(info.metadata, key_map)
+    try:
+        check_metadata(info.metadata, key_map)
+    except InvalidRequest:
+        first.close()
+        raise
     return RemoteSource(address, links, first, info, key_map)
 
 
