@@ -18,18 +18,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from policy_node.learn.dataset import Chunks, Demonstrations, chunks, split
+from policy_node.learn.dataset import Chunks, Demonstrations, Episode, chunks, split
 from policy_node.learn.model import ChunkTransformer, ModelSettings
-from policy_node.learn.so101 import SPEC
+from policy_node.learn.so101 import SPEC, is_waiting
 from policy_node.policies.checkpoint_format import Statistics
 
 WEIGHTS_FILE = "weights.pt"
 HISTORY_FILE = "history.json"
+_FADE_STEPS = 8.0
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    steps: int = 6000
+    steps: int = 8000
     batch: int = 192
     learning_rate: float = 1e-3
     warmup_steps: int = 200
@@ -137,14 +138,21 @@ def _tensors(data: Chunks, stats: Statistics) -> tuple[torch.Tensor, ...]:
 
 
 def _loss(predicted: torch.Tensor, actions: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error; later actions count less, for they are executed less often."""
+    weight = valid * torch.exp(-torch.arange(valid.shape[1]) / _FADE_STEPS)
     error = (predicted - actions).abs().mean(-1)
-    return (error * valid).sum() / valid.sum()
+    return (error * weight).sum() / weight.sum()
+
+
+def _without_waiting(episode: Episode) -> Episode:
+    keep = ~is_waiting(episode.states, episode.actions)
+    return Episode(episode.seed, episode.states[keep], episode.actions[keep])
 
 
 def train(demonstrations: list[Path], output: Path, settings: TrainingSettings) -> None:
     """Write the weights, the statistics and the history of the losses to ``output``."""
     data = [Demonstrations.load(path) for path in demonstrations]
-    episodes = [e for d in data for e in d.episodes]
+    episodes = [_without_waiting(e) for d in data for e in d.episodes]
     training, validation = split(episodes, settings.validation_fraction, settings.seed)
     pairs = chunks(training, SPEC.horizon)
     stats = statistics(pairs)
