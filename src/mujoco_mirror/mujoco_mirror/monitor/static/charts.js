@@ -3,10 +3,10 @@
 const CAPACITY = 4000;
 const MIN_STEPS = 20;
 
-const LIGHT = ["#2457d6", "#c2410c", "#15803d", "#a21caf", "#0e7490", "#b45309", "#be123c",
-  "#4d7c0f", "#6d28d9", "#0f766e", "#9d174d", "#475569", "#7c2d12", "#1e40af"];
-const DARK = ["#7aa2ff", "#ff9b61", "#5fd196", "#e48bf5", "#56d2e6", "#f2c14e", "#ff8298",
-  "#b3dc62", "#b29bff", "#4fd8c2", "#f58ac0", "#aab4c6", "#e0a386", "#9cc0ff"];
+const LIGHT = ["#2457d6", "#dd6b10", "#15803d", "#a21caf", "#0891b2", "#b91c1c", "#7c8500",
+  "#ec4899", "#5b21b6", "#78350f", "#475569", "#14b8a6", "#1e3a8a", "#d4a106"];
+const DARK = ["#7aa2ff", "#ff9b61", "#5fd196", "#e48bf5", "#56d2e6", "#ff7a7a", "#d5dc5a",
+  "#ff9fd0", "#b29bff", "#d3a17c", "#aab4c6", "#3fc4b0", "#4f86f7", "#f5c542"];
 
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
 
@@ -21,13 +21,30 @@ function compact(value) {
   return value.toFixed(size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3);
 }
 
+// Steps are whole numbers.
+const STEP_TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
+
+// Room above and below; a flat line gets a scale of its own size.
+function valueRange(low, high) {
+  if (low === null || high === null) return [0, 1];
+  if (high - low < 1e-9) return [low - 0.5, high + 0.5];
+  const room = 0.08 * (high - low);
+  return [low - room, high + room];
+}
+
+function durationRange(high) {
+  return [0, 1.08 * (high || 1)];
+}
+
 export class Chart {
-  // `points` marks each row, for events that are rare; the series named `right` has the right axis.
-  constructor(parent, { title, unit = "", labels = [], height = 150, wide = false, points = false, right = null, empty }) {
+  // `points` marks each row, for events that are rare; the series named `right` has the
+  // right axis; `durations` start at zero.
+  constructor(parent, { title, unit = "", labels = [], height = 150, wide = false, points = false, right = null, durations = false, empty }) {
     this.height = height;
     this.labels = labels;
     this.points = points;
     this.right = right;
+    this.range = (_, low, high) => (durations ? durationRange(high) : valueRange(low, high));
     this.data = [[]];
     this.dirty = false;
     this.card = document.createElement("section");
@@ -117,11 +134,15 @@ export class Chart {
       {
         width: Math.max(this.chart.clientWidth, 120),
         height: this.height,
-        scales: { x: { time: false, range: (_, low, high) => [low ?? 0, Math.max(high ?? 0, (low ?? 0) + MIN_STEPS)] } },
+        scales: {
+          x: { time: false, range: (_, low, high) => [low ?? 0, Math.max(high ?? 0, (low ?? 0) + MIN_STEPS)] },
+          y: { range: this.range },
+          right: { range: this.range },
+        },
         axes: [
-          { ...axis, size: 24, space: 60 },
-          { ...axis, size: 46, values: (_, ticks) => ticks.map((v) => `${v}`) },
-          ...(this.right ? [{ ...axis, scale: "right", side: 1, size: 42, grid: { show: false } }] : []),
+          { ...axis, size: 24, space: 60, incrs: STEP_TICKS },
+          { ...axis, size: 46, space: 24, values: (_, ticks) => ticks.map((v) => `${v}`) },
+          ...(this.right ? [{ ...axis, scale: "right", side: 1, size: 42, space: 24, grid: { show: false } }] : []),
         ],
         padding: [8, this.right ? 0 : 10, 0, 0],
         hooks: { setCursor: [() => this.plot && this.showNewest()] },

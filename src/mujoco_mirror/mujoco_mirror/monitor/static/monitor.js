@@ -26,9 +26,9 @@ const charts = {
   action: new Chart(plots, { title: "Action", height: 170, wide: true, empty: "No actions yet" }),
   reward: new Chart(plots, { title: "Reward", labels: ["reward", "return"], right: "return", empty: "No rewards yet" }),
   chunk: new Chart(plots, {
-    title: "Action chunks", unit: "ms", labels: ["inference", "queued"], points: true, empty: "No policy is reporting",
+    title: "Action chunks", unit: "ms", labels: ["inference", "queued"], points: true, durations: true, empty: "No policy is reporting",
   }),
-  time: new Chart(plots, { title: "Simulator step", unit: "ms", labels: ["wall time"], wide: true, height: 110, empty: "No steps yet" }),
+  time: new Chart(plots, { title: "Simulator step", unit: "ms", labels: ["wall time"], wide: true, height: 110, durations: true, empty: "No steps yet" }),
 };
 
 const known = { link: "", spec: null, episodes: [], health: [] };
