@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sim_bridge.errors import FeatureUnsupported, InvalidRequest, InvalidState, NotFound, OperationFailed
+from sim_bridge.errors import (
+    FeatureUnsupported,
+    InvalidRequest,
+    InvalidState,
+    NotFound,
+    OperationFailed,
+)
 from sim_bridge.trajectory import load_trajectory
 
 pytestmark = pytest.mark.skipif(
@@ -81,7 +87,6 @@ def test_a_seed_is_a_scene_and_repeats_bit_for_bit(simulator, expert):
 def test_links_agree_with_mujoco_over_a_task_motion(simulator, expert):
     """The engine's own link poses against MuJoCo's kinematics of the MJCF, joints by name."""
     import mujoco
-
     from sim_bridge.model_files import resolve_uri
 
     model = mujoco.MjModel.from_xml_path(str(resolve_uri(simulator.spec.model.uri)))
@@ -132,7 +137,9 @@ def test_a_state_of_mujoco_is_written_and_read_back(simulator, expert):
     np.testing.assert_allclose(state.body_poses, wanted.body_poses, atol=1e-6)
     np.testing.assert_allclose(state.body_twists, wanted.body_twists, atol=1e-5)
     links = simulator.link_poses()
-    np.testing.assert_allclose(links.poses[links.names.index("block")], state.body_poses[0], atol=1e-6)
+    np.testing.assert_allclose(
+        links.poses[links.names.index("block")], state.body_poses[0], atol=1e-6
+    )
 
 
 def test_a_native_state_resumes_the_same_future(simulator, expert):
@@ -154,7 +161,9 @@ def test_a_native_state_resumes_the_same_future(simulator, expert):
     simulator.reset(seed=9)
     outcome = simulator.set_state(middle)
     assert simulator.state().time_s == pytest.approx(middle.time_s)
-    np.testing.assert_allclose(outcome.arrays["environment_state"][:3], middle.body_poses[0, :3], atol=1e-6)
+    np.testing.assert_allclose(
+        outcome.arrays["environment_state"][:3], middle.body_poses[0, :3], atol=1e-6
+    )
     # What an engine keeps about contacts is not in Isaac Lab's state: equal to that, not to a bit.
     np.testing.assert_allclose(future(), first, atol=1e-3)
 
@@ -220,7 +229,6 @@ def test_an_unknown_option_is_named():
 
 def test_cuda_where_there_is_none_is_said():
     import warp
-
     from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
 
     if warp.is_cuda_available():

@@ -39,7 +39,11 @@ class Asset:
 
     def __init__(self, joint_names=(), body_names=("base",), is_fixed_base=True):
         n = len(joint_names)
-        self.joint_names, self.body_names, self.is_fixed_base = list(joint_names), list(body_names), is_fixed_base
+        self.joint_names, self.body_names, self.is_fixed_base = (
+            list(joint_names),
+            list(body_names),
+            is_fixed_base,
+        )
         pose = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
         self.data = SimpleNamespace(
             joint_pos=SimpleNamespace(torch=np.zeros((1, n))),
@@ -205,7 +209,10 @@ def test_nan_from_the_engine_is_an_error_that_names_the_joint():
 
 
 def test_a_native_block_comes_back_whole():
-    tree = {"scene": {"articulation": {"arm": {"joint_position": np.arange(3.0)}}}, "time_s": np.array(1.5)}
+    tree = {
+        "scene": {"articulation": {"arm": {"joint_position": np.arange(3.0)}}},
+        "time_s": np.array(1.5),
+    }
     out = memory.unpack(memory.pack(tree), tree)
     np.testing.assert_array_equal(out["scene"]["articulation"]["arm"]["joint_position"], [0, 1, 2])
     assert float(out["time_s"]) == 1.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,11 @@ from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, prepare, vers
 from sim_bridge.simulators.isaac_lab_scene import IsaacLabScene
 from sim_bridge.simulators.isaac_lab_tasks import OpenTask, open_task
 from sim_bridge.types import LinkPoses, ModelReference, SimSpec, SimState, StepOutcome
+
+if TYPE_CHECKING:
+    from isaaclab.envs import DirectRLEnv, ManagerBasedRLEnv
+    from isaaclab.managers import ObservationManager
+    from isaaclab.scene import InteractiveScene
 
 _SUCCESS_KEYS = ("succeed", "success", "is_success")
 
@@ -59,7 +64,8 @@ class IsaacLabSimulator:
         device = prepare(choice)
         image_size = (image_width, image_height) if options.cameras else None
         opened = open_task(task, choice, device, options.overrides, image_size)
-        self._env = opened.env
+        self._env: DirectRLEnv | ManagerBasedRLEnv = opened.env
+        self._own = opened.own
         self._scene = IsaacLabScene(self._env.scene, self._tensor)
         self._cameras = IsaacLabCameras(self._env.scene)
         self._files = mjcf_files(resolve_uri(opened.model_uri)) if opened.model_uri else {}
@@ -93,13 +99,17 @@ class IsaacLabSimulator:
             del self._env._reset_idx
         observation, reward, terminated, truncated, info = result
         self._time_s += self._spec.control_period_s
-        return self._outcome(observation, info, float(reward[0]), bool(terminated[0]), bool(truncated[0]))
+        return self._outcome(
+            observation, info, float(reward[0]), bool(terminated[0]), bool(truncated[0])
+        )
 
     def state(self, native: bool = False) -> SimState:
         state = self._scene.state(self._time_s)
         if not native:
             return state
-        return replace(state, native_format=self._native_format, native=memory.pack(self._everything()))
+        return replace(
+            state, native_format=self._native_format, native=memory.pack(self._everything())
+        )
 
     def set_state(self, state: SimState) -> StepOutcome:
         restored = state.native_format == self._native_format
@@ -110,8 +120,8 @@ class IsaacLabSimulator:
             self._scene.write_velocity_targets(everything["velocity_targets"])
         self._scene.write(state)
         self._settle()
-        if hasattr(self._env, "sync_control"):
-            self._env.sync_control()
+        if self._own:
+            self._own.sync_control()
         if restored:
             self._restore(everything)
         return self._outcome(self._observe(), {})
@@ -153,7 +163,7 @@ class IsaacLabSimulator:
         return f"{self._engine}, {self._spec.task}"
 
     def _everything(self) -> dict[str, Any]:
-        task = self._env.memory() if hasattr(self._env, "memory") else {}
+        task = self._own.memory() if self._own else {}
         return {
             "scene": self._env.scene.get_state(is_relative=True),
             "velocity_targets": self._scene.velocity_targets(),
@@ -163,8 +173,8 @@ class IsaacLabSimulator:
         }
 
     def _restore(self, everything: dict[str, Any]) -> None:
-        if hasattr(self._env, "restore"):
-            self._env.restore(everything["task"])
+        if self._own:
+            self._own.restore(everything["task"])
         self._time_s = float(everything["time_s"])
         self._env.episode_length_buf[:] = int(everything["episode_length"][0])
 
@@ -175,9 +185,8 @@ class IsaacLabSimulator:
         self._env.scene.update(0.0)
 
     def _observe(self) -> dict[str, Any]:
-        if hasattr(self._env, "observation_manager"):
-            return self._env.observation_manager.compute()
-        return self._env._get_observations()
+        manager: ObservationManager | None = getattr(self._env, "observation_manager", None)
+        return manager.compute() if manager else self._env._get_observations()
 
     def _outcome(
         self,
@@ -212,7 +221,7 @@ def _mapped(tree: Any, convert: Any) -> Any:
     return convert(tree)
 
 
-def _sliding_joints(scene: Any) -> frozenset[str]:
+def _sliding_joints(scene: InteractiveScene) -> frozenset[str]:
     """``entity/joint`` of the prismatic joints, which articulations do not tell apart."""
     from pxr import UsdPhysics
 

@@ -85,6 +85,8 @@ def _prepare_for_the_spawner(usd: str) -> None:
 def _is_marker(prim: Any) -> bool:
     from pxr import UsdGeom, UsdPhysics
 
-    return prim.IsA(UsdGeom.Sphere) and not prim.HasAPI(UsdPhysics.CollisionAPI) and (
-        UsdGeom.Imageable(prim).ComputePurpose() == UsdGeom.Tokens.guide
+    return (
+        prim.IsA(UsdGeom.Sphere)
+        and not prim.HasAPI(UsdPhysics.CollisionAPI)
+        and (UsdGeom.Imageable(prim).ComputePurpose() == UsdGeom.Tokens.guide)
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim_bridge.errors import OperationFailed
 from sim_bridge.types import CameraSpec
 
+if TYPE_CHECKING:
+    from isaaclab.scene import InteractiveScene
+    from isaaclab.sensors import Camera
+
 
 class IsaacLabCameras:
     """The sensors of ``scene`` that give ``rgb``. Lazy sensors draw when their data is read."""
 
-    def __init__(self, scene: Any) -> None:
-        self._sensors = {
+    def __init__(self, scene: InteractiveScene) -> None:
+        self._sensors: dict[str, Camera] = {
             name: sensor
             for name, sensor in scene.sensors.items()
             if "rgb" in getattr(sensor.cfg, "data_types", ())
@@ -39,7 +43,7 @@ def pinhole(width: int, height: int, fovy_deg: float) -> tuple[float, float, flo
     return focal, vertical * width / height, vertical
 
 
-def _spec(name: str, sensor: Any) -> CameraSpec:
+def _spec(name: str, sensor: Camera) -> CameraSpec:
     cfg = sensor.cfg
     fx = cfg.width * cfg.spawn.focal_length / cfg.spawn.horizontal_aperture
     return CameraSpec(

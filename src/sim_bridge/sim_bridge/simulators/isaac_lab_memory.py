@@ -45,7 +45,9 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.ndar
             yield f"{prefix}{key}", np.asarray(value.cpu() if hasattr(value, "cpu") else value)
 
 
-def _nested(like: Mapping[str, Any], prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _nested(
+    like: Mapping[str, Any], prefix: str, arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     return {
         key: _nested(value, f"{prefix}{key}{_SEPARATOR}", arrays)
         if isinstance(value, Mapping)

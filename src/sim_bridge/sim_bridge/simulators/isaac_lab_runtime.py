@@ -26,7 +26,9 @@ class PhysicsChoice:
         if self.engine not in ENGINES:
             raise InvalidRequest(f"physics is {self.engine!r}; valid: {', '.join(ENGINES)}")
         kind, _, index = self.device.partition(":")
-        if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+        if kind not in ("auto", "cpu", "cuda") or (
+            index and not (kind == "cuda" and index.isdigit())
+        ):
             raise InvalidRequest(f"device is {self.device!r}; valid: auto, cpu, cuda, cuda:N")
 
 

@@ -8,12 +8,16 @@ origin is taken off and put back here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim_bridge.errors import OperationFailed
 from sim_bridge.types import JointSpec, LinkPoses, SimState
+
+if TYPE_CHECKING:
+    from isaaclab.assets import Articulation, RigidObject
+    from isaaclab.scene import InteractiveScene
 
 
 class IsaacLabScene:
@@ -22,15 +26,17 @@ class IsaacLabScene:
     ``tensor`` turns an array into what the scene's writers take (a torch tensor on its device).
     """
 
-    def __init__(self, scene: Any, tensor: Callable[[np.ndarray], Any]) -> None:
-        self._articulations: Mapping[str, Any] = dict(scene.articulations)
-        self._bodies: Mapping[str, Any] = dict(scene.rigid_objects)
+    def __init__(self, scene: InteractiveScene, tensor: Callable[[np.ndarray], Any]) -> None:
+        self._articulations: Mapping[str, Articulation] = dict(scene.articulations)
+        self._bodies: Mapping[str, RigidObject] = dict(scene.rigid_objects)
         self._origin = _array(scene.env_origins)[0]
         self._tensor = tensor
         self._floating = tuple(n for n, a in self._articulations.items() if not a.is_fixed_base)
         self.body_names = (*self._floating, *self._bodies)
         self.joint_names = tuple(
-            f"{entity}/{joint}" for entity, a in self._articulations.items() for joint in a.joint_names
+            f"{entity}/{joint}"
+            for entity, a in self._articulations.items()
+            for joint in a.joint_names
         )
         self.link_names = tuple(
             f"{entity}/{link}" for entity, a in self._articulations.items() for link in a.body_names
@@ -99,10 +105,12 @@ class IsaacLabScene:
             command = self._articulations[entity].actuators.target_command
             command.set_velocity_index(value=self._tensor(values[None]))
 
-    def _write_joints(self, entity: str, articulation: Any, state: SimState) -> None:
+    def _write_joints(self, entity: str, articulation: Articulation, state: SimState) -> None:
         index = {f"{entity}/{joint}": i for i, joint in enumerate(articulation.joint_names)}
         rows = [(index[n], i) for i, n in enumerate(state.joint_names) if n in index]
-        targets = {index[n]: v for n, v in zip(state.target_names, state.target_positions) if n in index}
+        targets = {
+            index[n]: v for n, v in zip(state.target_names, state.target_positions) if n in index
+        }
         if rows:
             ids = [joint for joint, _ in rows]
             picked = [i for _, i in rows]

