@@ -92,9 +92,10 @@ def _publish() -> None:
     import rclpy
     from rclpy.node import Node
     from sensor_msgs.msg import Image
-    from sim_bridge import names, qos
     from sim_bridge.conversions import to_time
     from sim_bridge.images import to_image_msg
+
+    from sim_bridge import names, qos
     from sim_interfaces import msg as m
 
     rclpy.init()

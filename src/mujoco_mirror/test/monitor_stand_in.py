@@ -18,13 +18,13 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
-from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
-from sim_bridge.conversions import to_time
 from sim_bridge.images import to_image_msg
 from sim_bridge.node import SimBridge
 from sim_bridge.parameters import BridgeParameters
 from sim_bridge.types import ActionSpec, JointSpec, SimSpec, SimState, StepOutcome
+
+from sim_bridge import names, qos
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
 
@@ -46,7 +46,9 @@ class ToyArm:
             robot_entities=("arm",),
             base_frames=("arm/base",),
             joints=tuple(JointSpec(j, j != "arm/gripper", -2.0, 2.0) for j in names_),
-            action=ActionSpec(JOINTS, -2 * np.ones(n), 2 * np.ones(n), ("rad",) * n, "joint_position"),
+            action=ActionSpec(
+                JOINTS, -2 * np.ones(n), 2 * np.ones(n), ("rad",) * n, "joint_position"
+            ),
             observations=(),
             control_period_s=period_s,
             max_episode_steps=LIMIT,
@@ -117,7 +119,11 @@ class Companions(Node):
         self._image.publish(message)
 
     def _report(self):
-        values = {"link_position_error_m": 2.1e-5, "link_angle_error_rad": 4e-5, "worst_link": "arm/jaw"}
+        values = {
+            "link_position_error_m": 2.1e-5,
+            "link_angle_error_rad": 4e-5,
+            "worst_link": "arm/jaw",
+        }
         self._health.publish(
             DiagnosticArray(
                 status=[

@@ -12,14 +12,17 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rclpy
 from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from sim_bridge import names, qos
+from sim_bridge.client import BridgeClient
 from sim_bridge.testing import Process, free_domain_id, wait_until
+
+from sim_bridge import names, qos
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
 
@@ -170,7 +173,9 @@ class Page:
         self.driver.find_element("id", button).click()
 
     def shows(self, element, pattern):
-        wait_until(lambda: re.search(pattern, self.text(element)), TIMEOUT_S, f"{element} shows {pattern}")
+        wait_until(
+            lambda: re.search(pattern, self.text(element)), TIMEOUT_S, f"{element} shows {pattern}"
+        )
 
     def picture(self):
         """A digest of the video's pixels."""
@@ -276,7 +281,9 @@ def test_mark_success_is_published_and_shown(browser, served, rollout, ros):
     page.shows("toast", r"Episode \d+ marked as a success")
     marked = int(re.search(r"\d+", page.text("toast")).group())
     page.shows("episodes", f"{marked} .*marked success")
-    wait_until(lambda: any(v.success and v.episode == marked for v in ros.verdicts), TIMEOUT_S, "verdict")
+    wait_until(
+        lambda: any(v.success and v.episode == marked for v in ros.verdicts), TIMEOUT_S, "verdict"
+    )
 
 
 def test_a_wrong_token_is_refused_and_nothing_acts(browser, served, rollout):
@@ -288,7 +295,9 @@ def test_a_wrong_token_is_refused_and_nothing_acts(browser, served, rollout):
         page.click(button)
         page.shows("toast", "Refused: The token is wrong")
     seen = page.tile("episode"), page.tile("step")
-    wait_until(lambda: (page.tile("episode"), page.tile("step")) != seen, TIMEOUT_S, "still running")
+    wait_until(
+        lambda: (page.tile("episode"), page.tile("step")) != seen, TIMEOUT_S, "still running"
+    )
     assert page.text("episodes").count("marked") == marks
 
 
@@ -313,7 +322,6 @@ def test_the_token_leaves_the_address_bar_and_survives_a_reload(browser, served,
 @contextlib.contextmanager
 def forwarded(port):
     """A TCP relay to ``port``, as ``ssh -L`` makes one; yields its own port."""
-    loop = asyncio.new_event_loop()
 
     async def pump(reader, writer):
         with contextlib.suppress(ConnectionError):
@@ -326,13 +334,21 @@ def forwarded(port):
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
-    server = loop.run_until_complete(asyncio.start_server(relay, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    async def serve():
+        server = await asyncio.start_server(relay, "127.0.0.1", 0)
+        started.append(server.sockets[0].getsockname()[1])
+        started.append(asyncio.get_running_loop())
+        await finished.wait()
+        server.close()  # asyncio.run ends the relays that are still open
+
+    started, finished = [], asyncio.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
+    wait_until(lambda: len(started) == 2, TIMEOUT_S, "the relay serves")
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield started[0]
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        started[1].call_soon_threadsafe(finished.set)
         thread.join(TIMEOUT_S)
 
 
@@ -370,3 +386,56 @@ def test_a_simulator_is_waited_for_lost_and_found_again(browser, tmp_path):
         process.stop()
         page.shows("link", "monitor unreachable")
         browser.get("about:blank")
+
+
+def test_the_mirror_of_a_real_task_is_on_the_page(browser, tmp_path):
+    """No stand-in: the default task, drawn by the mirror, stepped by a client, reset by a click."""
+    domain = free_domain_id()
+    env = {"ROS_DOMAIN_ID": str(domain)}
+    with contextlib.ExitStack() as stack:
+        for module in ("sim_bridge.node", "mujoco_mirror.node"):
+            log = tmp_path / f"{module}.log"
+            stack.enter_context(Process.module(module, log=log, env=env))
+        process = stack.enter_context(monitor(tmp_path, env)).started()
+        stepper = stack.enter_context(stepping(domain))
+        page = Page(browser, process.url)
+        page.shows("task", "SO101PickPlace-v0")
+        first = wait_until(page.picture, TIMEOUT_S, "a picture")
+        wait_until(lambda: page.picture() not in (0, first), TIMEOUT_S, "another picture")
+        wait_until(lambda: page.rows("Action") > 5, TIMEOUT_S, "actions")
+        stepper.set()
+        page.shows("link", "idle")
+        episode = page.tile("episode")
+        page.click("reset")
+        page.shows("toast", r"Episode \d+ started")
+        wait_until(lambda: page.tile("episode") == episode + 1, TIMEOUT_S, "the next episode")
+        browser.get("about:blank")
+
+
+@contextlib.contextmanager
+def stepping(domain):
+    """A client that moves the arm at 10 Hz until the yielded event is set."""
+    context, done = Context(), threading.Event()
+    rclpy.init(context=context, domain_id=domain)
+    node = Node("stepper", context=context)
+    bridge = BridgeClient(node, timeout_s=TIMEOUT_S)
+
+    def run():
+        bridge.wait_for_bridge(TIMEOUT_S)
+        action = np.array([0.5, -0.5, 0.2, 1.0])
+        while not done.is_set():
+            reply = bridge.reset()
+            while not (done.wait(0.1) or reply.done):
+                reply = bridge.step(action)
+                action[:3] *= -1.0 if reply.state.step % 10 == 0 else 1.0
+        bridge.release()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield done
+    finally:
+        done.set()
+        thread.join(TIMEOUT_S)
+        node.destroy_node()
+        context.try_shutdown()

@@ -97,6 +97,14 @@ def test_clearing_a_series_reaches_readers_that_had_seen_all_of_it():
     assert series.since(seen) == {"reset": True, "x": [], "y": []}
 
 
+def test_rows_of_another_width_start_a_series_over():
+    series = Series(3)
+    series.append(1, [1.0, 2.0])
+    seen = series.total
+    series.append(2, [3.0])
+    assert series.since(seen) == {"reset": True, "x": [2], "y": [[3.0]]}
+
+
 def test_the_simulator_is_waited_for_live_idle_and_lost(feed, clock):
     assert link(feed) == "waiting"
     feed.on_spec(make_spec())
@@ -164,7 +172,11 @@ def test_episodes_end_as_the_task_said_or_stopped(feed):
     outcomes = [e["outcome"] for e in episodes]
     assert outcomes == ["success", "terminated", "truncated", "stopped", "running"]
     assert episodes[0] == {
-        "number": 1, "steps": 2, "return": 0.75, "outcome": "success", "marked": False,
+        "number": 1,
+        "steps": 2,
+        "return": 0.75,
+        "outcome": "success",
+        "marked": False,
     }
     assert episodes[-1]["marked"]
 
@@ -200,7 +212,8 @@ def test_the_layout_names_joints_with_their_units(feed):
     feed.on_spec(make_spec())
     feed.on_state(make_state(1, 0))
     assert everything(feed)["layout"] == {
-        "joints": ["arm/pan", "arm/finger"], "units": ["rad", "m"],
+        "joints": ["arm/pan", "arm/finger"],
+        "units": ["rad", "m"],
     }
 
 
@@ -208,7 +221,12 @@ def test_statuses_that_are_not_repeated_go_stale(feed, clock):
     cursor = Cursor()
     feed.on_health([Health("mirror", 1, "link error", (("worst_link", "arm/jaw"),))])
     assert feed.changes(cursor)[0]["health"] == [
-        {"name": "mirror", "level": 1, "message": "link error", "values": [["worst_link", "arm/jaw"]]}
+        {
+            "name": "mirror",
+            "level": 1,
+            "message": "link error",
+            "values": [["worst_link", "arm/jaw"]],
+        }
     ]
     assert "health" not in feed.changes(cursor)[0]
     clock.now += 11.0

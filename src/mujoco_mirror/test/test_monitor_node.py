@@ -15,11 +15,12 @@ import simplejpeg
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
-from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
 from sim_bridge.images import encode_jpeg, to_image_msg
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from websockets.sync.client import connect
+
+from sim_bridge import qos
 
 TIMEOUT_S = 60.0
 STAND_IN = Path(__file__).with_name("monitor_stand_in.py")
@@ -96,7 +97,9 @@ def test_reset_leaves_control_free_for_the_next_client(monitor, node):
     bridge.close()
 
 
-def test_reset_is_refused_by_name_while_another_client_keeps_control(tmp_path, env, simulator, node):
+def test_reset_is_refused_by_name_while_another_client_keeps_control(
+    tmp_path, env, simulator, node
+):
     bridge = BridgeClient(node, client_id="colleague", timeout_s=TIMEOUT_S)
     bridge.wait_for_bridge(TIMEOUT_S)
     bridge.acquire(lease_s=300.0)
@@ -137,10 +140,14 @@ def test_a_compressed_picture_is_preferred_and_passed_through(tmp_path, env, nod
             dark = np.full((48, 64, 3), 20, np.uint8)
             wait_until(lambda: raw.get_subscription_count(), TIMEOUT_S, "raw is subscribed")
             raw.publish(to_image_msg(dark))
-            assert simplejpeg.decode_jpeg(viewer.recv(timeout=TIMEOUT_S)).mean() == pytest.approx(20, abs=2)
+            assert simplejpeg.decode_jpeg(viewer.recv(timeout=TIMEOUT_S)).mean() == pytest.approx(
+                20, abs=2
+            )
             viewer.send("")
             compressed = node.create_publisher(CompressedImage, f"{topic}/compressed", qos.IMAGES)
-            wait_until(lambda: compressed.get_subscription_count(), TIMEOUT_S, "compressed is subscribed")
+            wait_until(
+                lambda: compressed.get_subscription_count(), TIMEOUT_S, "compressed is subscribed"
+            )
             wait_until(lambda: not raw.get_subscription_count(), TIMEOUT_S, "raw is let go")
             message = encode_jpeg(np.full((48, 64, 3), 200, np.uint8))
             compressed.publish(message)

@@ -100,7 +100,11 @@ def watch(port):
 
 def a_state(episode, step):
     return SimState(
-        time_s=0.1 * step, episode=episode, step=step, joint_names=("arm/pan",), joint_positions=np.ones(1)
+        time_s=0.1 * step,
+        episode=episode,
+        step=step,
+        joint_names=("arm/pan",),
+        joint_positions=np.ones(1),
     )
 
 
@@ -142,7 +146,9 @@ def test_nothing_outside_the_assets_is_served(port, path):
     assert b"MonitorServer" not in answer and b"root:" not in answer
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:9000", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:9000", "127.0.0.1.evil.example", ""]
+)
 def test_a_rebound_name_is_refused(client, commands, host):
     assert client.get("/", headers={"Host": host}).status_code == 403
     answer = client.post("/api/commands/reset", headers={**AUTHORIZED, "Host": host})
@@ -156,7 +162,9 @@ def test_a_forwarded_port_may_have_any_number(client, host):
     assert client.get("/", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1234", "http://["])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1234", "http://["]
+)
 def test_another_site_can_neither_watch_nor_act(client, watch, commands, origin):
     headers = {**AUTHORIZED, "Origin": origin}
     assert client.post("/api/commands/reset", headers=headers).status_code == 403
@@ -183,7 +191,8 @@ def test_the_token_lets_each_command_act(client, commands, name):
 
 
 @pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer wrong", f"Bearer {SECRET}x", SECRET, f"Basic {SECRET}", "Bearer ä"]
+    "authorization",
+    ["", "Bearer", "Bearer wrong", f"Bearer {SECRET}x", SECRET, f"Basic {SECRET}", "Bearer ä"],
 )
 def test_without_the_token_nothing_acts(client, commands, authorization):
     headers = {"Authorization": authorization.encode("latin-1")}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from sim_bridge import names, qos
 
 from policy_node.inference_worker import Inference
+from sim_bridge import names, qos
 from sim_bridge.types import Observation
 
 
@@ -14,11 +14,11 @@ class ChunkInfoPublisher:
     """On ``chunk_info``: one ``DiagnosticStatus`` a chunk, times in seconds. From any thread."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(
-            DiagnosticStatus, names.CHUNK_INFO, qos.EVERY_STEP
-        )
+        self._publisher = node.create_publisher(DiagnosticStatus, names.CHUNK_INFO, qos.EVERY_STEP)
 
     def publish(self, inference: Inference, observation: Observation) -> None:
+        if not self._publisher.get_subscription_count():
+            return
         values = {
             "episode": observation.episode,
             "observation_step": observation.step,

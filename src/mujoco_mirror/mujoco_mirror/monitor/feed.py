@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim_bridge.types import SimSpec, SimState
+
 from mujoco_mirror.monitor.episodes import EpisodeLog
 from mujoco_mirror.monitor.health import HealthBoard
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.series import Rate, Series, plain
-from sim_bridge.types import SimSpec, SimState
 
 _ROWS = 4000
 _EPISODES = 50

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim_bridge import names
 from sim_bridge.errors import InvalidRequest
+
+from sim_bridge import names
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class MonitorParameters:
             raise InvalidRequest(f"parameter port is {self.port}; valid: 0 to 65535")
         for name in ("video_rate_hz", "data_rate_hz"):
             if not 0.1 <= getattr(self, name) <= 120.0:
-                raise InvalidRequest(f"parameter {name} is {getattr(self, name)}; valid: 0.1 to 120")
+                raise InvalidRequest(
+                    f"parameter {name} is {getattr(self, name)}; valid: 0.1 to 120"
+                )
         for name in ("lost_after_s", "command_timeout_s"):
             if not getattr(self, name) > 0.0:
-                raise InvalidRequest(f"parameter {name} is {getattr(self, name)}; valid: above 0 [s]")
+                raise InvalidRequest(
+                    f"parameter {name} is {getattr(self, name)}; valid: above 0 [s]"
+                )
 
     def hosts(self) -> tuple[str, ...]:
         """Names that the page may be asked for by, besides those of the loopback."""

@@ -6,13 +6,13 @@ import time
 
 from action_msgs.srv import CancelGoal
 from rclpy.node import Node
-from sim_interfaces import msg as m
-
-from mujoco_mirror.monitor.feed import MonitorFeed
-from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
 from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
 from sim_bridge.waiting import Caller
+
+from mujoco_mirror.monitor.feed import MonitorFeed
+from sim_bridge import names, qos
+from sim_interfaces import msg as m
 
 _RETRY_S = 0.1
 _DISCOVERY_S = 5.0
@@ -24,7 +24,9 @@ class RosCommands:
     def __init__(self, node: Node, feed: MonitorFeed, timeout_s: float) -> None:
         self._feed = feed
         self._timeout_s = timeout_s
-        self._bridge = BridgeClient(node, client_id=f"monitor-{time.time_ns():x}", timeout_s=timeout_s)
+        self._bridge = BridgeClient(
+            node, client_id=f"monitor-{time.time_ns():x}", timeout_s=timeout_s
+        )
         self._cancels = [
             Caller(node, CancelGoal, f"{action}/_action/cancel_goal")
             for action in (names.ROLLOUT, names.REPLAY)

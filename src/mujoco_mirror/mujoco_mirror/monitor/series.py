@@ -30,6 +30,9 @@ class Series:
         return self._rows[-1][0] if self._rows else float("-inf")
 
     def append(self, x: float, values: Sequence[float]) -> None:
+        """A row of another width than the last one starts over."""
+        if self._rows and len(self._rows[-1][1]) != len(values):
+            self.clear()
         self._rows.append((x, [float(v) for v in values]))
         self._total += 1
 
@@ -48,7 +51,7 @@ class Series:
         reset = cursor < max(self._start, self._total - len(self._rows))
         new = len(self._rows) if reset else self._total - cursor
         rows = [self._rows[i] for i in range(len(self._rows) - new, len(self._rows))]
-        columns = zip(*(values for _, values in rows))
+        columns = zip(*(values for _, values in rows), strict=True)
         return {
             "reset": reset,
             "x": [x for x, _ in rows],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import anyio
+from sim_bridge.errors import BridgeError, TimedOut
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -22,8 +24,9 @@ from mujoco_mirror.monitor.commands import NAMES, Commands
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.security import SameMachineOnly, Token
 from mujoco_mirror.monitor.video import VideoFeed
-from sim_bridge.errors import BridgeError, TimedOut
 
+_log = logging.getLogger(__name__)
+_REFUSED = "The token is wrong or missing. Open the URL that the monitor printed."
 _STATIC = Path(__file__).parent / "static"
 # Frames a viewer may have that it has not confirmed: one on the way, one being drawn.
 _FRAMES_IN_FLIGHT = 2
@@ -62,6 +65,8 @@ class MonitorServer:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette):
         tasks = [asyncio.create_task(self._data.run()), asyncio.create_task(self._video.run())]
+        for task in tasks:
+            task.add_done_callback(_log_failure)
         yield
         for task in tasks:
             task.cancel()
@@ -72,7 +77,9 @@ class MonitorServer:
 
     async def _command(self, request: Request) -> JSONResponse:
         if not self._token.admits(request.headers.get("authorization", "")):
-            return _answer(401, "The token is wrong or missing. Open the URL that the monitor printed.")
+            return _answer(
+                401, _REFUSED
+            )
         name = request.path_params["name"]
         if name not in NAMES:
             return _answer(404, f"No command {name!r}; valid: {', '.join(NAMES)}.")
@@ -134,6 +141,11 @@ async def _converse(
         sender.cancel()
         with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
             await sender
+
+
+def _log_failure(task: asyncio.Task) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("the monitor stopped sending", exc_info=task.exception())
 
 
 def _answer(status: int, message: str) -> JSONResponse:
