@@ -1,0 +1,1 @@
+"""What `tools/doctor` looks at. Standard library only; what needs ROS runs in its environment."""
