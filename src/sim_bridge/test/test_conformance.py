@@ -30,6 +30,7 @@ CASES = {
         ("mujoco", _case("gymnasium-pusher", "gymnasium", "Pusher-v5")),
         ("mujoco", _case("mujoco", "mujoco", "so101", _NOISE)),
         ("sapien", _case("sapien", "sapien", "so101", _NOISE, **_PHYSX)),
+        ("numpy", _case("synthetic", "synthetic", "cameras")),
         (
             "isaaclab",
             _case("isaac_lab", "isaac_lab", "SO101PickPlace-v0", _ENGINE, alone=True, **_PHYSX),

@@ -132,7 +132,7 @@ class PhysxWorld:
         self.joints[joint] = link.joint
 
     def _set_drives(self) -> None:
-        """MuJoCo's position actuators, kp (target - q) - kv v, and joint damping are PhysX drives."""
+        """Position actuators, kp (target - q) - kv v, and joint damping as PhysX drives."""
         model = self._model
         passive = {j: float(model.dof_damping[model.jnt_dofadr[j]]) for j in self.joints}
         for joint, damping in passive.items():
