@@ -19,6 +19,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "mirror = mujoco_mirror.node:main",
             "monitor = mujoco_mirror.monitor.node:main",
         ],
     },

@@ -1,0 +1,262 @@
+"""The drawing thread: the only one that touches the model, the GL context and the recording.
+
+Whoever receives states hands them over and goes on. While a recording runs every control step
+is drawn, in order; otherwise only the newest state is.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mujoco_mirror.recording import Recording
+from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
+from mujoco_mirror.view import View
+from sim_bridge.errors import BridgeError, IncorrectState, OperationFailed, TimedOut
+from sim_bridge.types import SimState
+
+_log = logging.getLogger(__name__)
+_POLL_S = 0.05
+# A state is a few kB: enough for an hour of backlog, bounded all the same.
+_BACKLOG = 50_000
+
+
+@dataclass(frozen=True)
+class StateArrived:
+    """``published_ns`` is the wall-clock time of publication."""
+
+    state: SimState
+    published_ns: int
+
+
+@dataclass(frozen=True)
+class ModelFound:
+    """``source`` identifies the simulator run: when it changes, counting starts anew."""
+
+    path: Path
+    control_period_s: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    frames: int
+    files: list[str]
+    summary: dict[str, Any]
+
+
+Reply = Callable[["RecordingResult | BridgeError | None"], None]
+
+
+@dataclass(frozen=True)
+class StartRecording:
+    """Answered with None once the model is loaded and every later state becomes a frame."""
+
+    directory: str
+    reply: Reply
+    deadline: float
+
+
+@dataclass(frozen=True)
+class StopRecording:
+    """Answered with a RecordingResult once the step was drawn, at the latest at ``deadline``."""
+
+    episode: int
+    step: int
+    reply: Reply
+    deadline: float
+
+
+class MirrorWorker:
+    """``make_view`` loads a model into a View; ``on_image`` gets every picture that was drawn
+    and its state; ``wanted`` says whether anybody looks at pictures outside of a recording.
+    """
+
+    def __init__(
+        self,
+        make_view: Callable[[Path], View],
+        on_image: Callable[[np.ndarray, SimState], None],
+        wanted: Callable[[], bool],
+    ) -> None:
+        self._make_view = make_view
+        self._on_image = on_image
+        self._wanted = wanted
+        self._items: queue.Queue[Any] = queue.Queue()
+        self._view: View | None = None
+        self._model: ModelFound | None = None
+        self._recording: Recording | None = None
+        self._starting: StartRecording | None = None
+        self._stopping: StopRecording | None = None
+        self.arrivals = ArrivalCounter()
+        self.lag_s = Percentiles()
+        self.problem = ""
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, item: Any) -> None:
+        """Hand over a ``StateArrived``, ``ModelFound``, ``StartRecording`` or ``StopRecording``."""
+        if isinstance(item, StateArrived) and self._items.qsize() > _BACKLOG:
+            return
+        self._items.put(item)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        self._items.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except Exception as error:  # the node must learn of it: without this thread it is blind
+            _log.exception("the drawing thread failed")
+            self.failure = error
+        finally:
+            self._shut_down()
+
+    def _turn(self) -> bool:
+        batch = self._next_batch()
+        newest = max((i for i, x in enumerate(batch) if isinstance(x, StateArrived)), default=-1)
+        for index, item in enumerate(batch):
+            if item is None:
+                return False
+            try:
+                self._handle(item, is_newest=index == newest)
+            except BridgeError as error:
+                if str(error) != self.problem:
+                    _log.error("%s", error)
+                self.problem = str(error)
+        self._check_waiting()
+        return True
+
+    def _next_batch(self) -> list[Any]:
+        waiting = self._starting is not None or self._stopping is not None
+        try:
+            batch = [self._items.get(timeout=_POLL_S if waiting else None)]
+        except queue.Empty:
+            return []
+        while True:
+            try:
+                batch.append(self._items.get_nowait())
+            except queue.Empty:
+                return batch
+
+    def _handle(self, item: Any, is_newest: bool) -> None:
+        if isinstance(item, StateArrived):
+            self._on_state(item, is_newest)
+        elif isinstance(item, ModelFound):
+            self._on_model(item)
+        elif isinstance(item, StartRecording):
+            self._on_start(item)
+        elif isinstance(item, StopRecording):
+            self._on_stop(item)
+
+    def _on_model(self, found: ModelFound) -> None:
+        if self._model is not None and found.source != self._model.source:
+            self.arrivals = ArrivalCounter()
+        if self._model is None or found.path != self._model.path:
+            view = self._make_view(found.path)
+            if self._view is not None:
+                self._view.close()
+            self._view = view
+        self._model = found
+        self.problem = ""
+
+    def _on_start(self, request: StartRecording) -> None:
+        if self._recording is not None or self._starting is not None:
+            request.reply(IncorrectState("a recording is running; stop it first"))
+        else:
+            self._starting = request
+            self._check_waiting()
+
+    def _on_stop(self, request: StopRecording) -> None:
+        if self._recording is None:
+            request.reply(IncorrectState("no recording is running; start one first"))
+        elif self._stopping is not None:
+            request.reply(IncorrectState("the recording is being stopped already"))
+        else:
+            self._stopping = request
+            self._check_waiting()
+
+    def _on_state(self, arrived: StateArrived, is_newest: bool) -> None:
+        state, recording = arrived.state, self._recording
+        in_order = self.arrivals.arrived(state.episode, state.step)
+        if recording is not None:
+            recording.arrivals.arrived(state.episode, state.step)
+        if not in_order or self._view is None:
+            return
+        wants_frame = recording is not None and recording.wants(state.episode, state.step)
+        if not wants_frame and not (is_newest and self._wanted()):
+            return
+        started = time.perf_counter()
+        image = self._view.show(state)
+        drawn = time.perf_counter() - started
+        lag = 1e-9 * (time.time_ns() - arrived.published_ns)
+        self.lag_s.add(lag)
+        if wants_frame:
+            recording.add(state.episode, state.step, image)
+            recording.lag_s.add(lag)
+            recording.draw_s.add(drawn)
+            error = self._view.mirror.joint_error(state)
+            recording.joint_error = max(recording.joint_error, error)
+        if self._wanted():
+            self._on_image(image, state)
+
+    def _check_waiting(self) -> None:
+        start, stop = self._starting, self._stopping
+        if start is not None and (self._view is not None or time.monotonic() > start.deadline):
+            self._starting = None
+            start.reply(self._begin(start))
+        if stop is not None:
+            reached = self._recording.position >= (stop.episode, stop.step)
+            if reached or time.monotonic() > stop.deadline:
+                self._stopping = None
+                stop.reply(self._end(None if reached else stop))
+
+    def _begin(self, request: StartRecording) -> BridgeError | None:
+        if self._view is None or self._model is None:
+            return TimedOut(
+                f"no model: {self.problem or 'the spec of a simulator has not arrived'}"
+            )
+        try:
+            self._view.draw()  # what the first picture costs must not delay the first frame
+            self._view.reframe()
+            self._recording = Recording(
+                request.directory, self._view.width, self._view.height, self._model.control_period_s
+            )
+        except BridgeError as error:
+            return error
+        return None
+
+    def _end(self, missed: StopRecording | None) -> RecordingResult | BridgeError:
+        recording, self._recording = self._recording, None
+        try:
+            picture = self._view.picture() if recording.frames else None
+            files = recording.finish(picture)
+        except (BridgeError, OSError) as error:
+            return error if isinstance(error, BridgeError) else OperationFailed(str(error))
+        if missed is not None:
+            return TimedOut(
+                f"episode {missed.episode} step {missed.step} was not drawn in time; the recording "
+                f"ends at episode {recording.position[0]} step {recording.position[1]}: {files[0]}"
+            )
+        return RecordingResult(recording.frames, files, recording.summary())
+
+    def _shut_down(self) -> None:
+        for waiting in (self._starting, self._stopping):
+            if waiting is not None:
+                waiting.reply(OperationFailed("the mirror is shutting down"))
+        if self._recording is not None:
+            self._recording.abandon()
+        if self._view is not None:
+            self._view.close()
