@@ -12,7 +12,8 @@ _SLACK_S = 1e-9  # simulation times are sums of time steps
 class CameraSchedule:
     """Keeps a mean rate of ``rate_hz`` over times that come in control periods; 0 is never.
 
-    A time that did not advance (a new episode, a written state) is due at once. InvalidRequest for a bad rate.
+    A time that did not advance (a new episode, a written state) is due at once. InvalidRequest
+    for a bad rate.
     """
 
     def __init__(self, camera: str, rate_hz: float) -> None:

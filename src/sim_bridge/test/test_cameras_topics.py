@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+
 from sim_bridge import qos
 from sim_bridge.camera_publishers import CameraPublishers
 from sim_bridge.client import BridgeClient
@@ -13,7 +15,6 @@ from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
 from sim_bridge.simulators.synthetic_simulator import SyntheticSimulator
 from sim_bridge.testing import Process, wait_until
 from sim_bridge.waiting import Receiver
-from tf2_msgs.msg import TFMessage
 
 TIMEOUT_S = 60.0
 OPTIONS = (

@@ -5,6 +5,7 @@ import os
 from functools import partial
 
 import pytest
+
 from sim_bridge.conformance import ConformanceCase, SimulatorConformance
 from sim_bridge.simulators.registry import open_simulator
 

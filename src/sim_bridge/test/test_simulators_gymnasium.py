@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+
 from sim_bridge.errors import FeatureUnsupported, NotFound
 from sim_bridge.simulators.gymnasium_simulator import GymnasiumSimulator
 from sim_bridge.types import SimState

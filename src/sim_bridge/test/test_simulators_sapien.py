@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
+
 from sim_bridge.errors import FeatureUnsupported
 from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
 from sim_bridge.simulators.sapien_simulator import SapienSimulator
