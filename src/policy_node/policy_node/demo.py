@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from policy_node.demo_graph import DemoGraph, mirror_summary
 from policy_node.demo_report import DemoOutcome, EpisodeFigures, Progress, summary, table
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
 from sim_bridge.parameters import read_parameters
+from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec
 
 _DRAWING_TIMEOUT_S = 120.0
@@ -152,15 +152,14 @@ def main(args: list[str] | None = None) -> int:
         prog="demo", description=__doc__, epilog=f"Parameters: {DemoParameters.__doc__}"
     )
     parser.parse_args(words)
-    # Python's own Ctrl-C: rclpy's would close the context before the goal can be canceled.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
     demo = None
     try:
         node = Node("demo")
         parameters = read_parameters(node, DemoParameters)
-        demo = Demo(DemoGraph(node, lambda text: print(f"demo: {text}", flush=True)), parameters)
+        graph = DemoGraph(node, stop, lambda text: print(f"demo: {text}", flush=True))
+        demo = Demo(graph, parameters)
         return demo.run()
     except BridgeError as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -20,6 +20,7 @@ from sim_interfaces.action import Rollout
 from sim_bridge import names, qos
 from sim_bridge.errors import OK, TimedOut, error_for
 from sim_bridge.spec_conversions import from_spec_msg
+from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec
 
 _BRIDGE_NODE, _POLICY_NODE = "sim_bridge", "policy_node"
@@ -29,10 +30,12 @@ _PARAMETER_S = 5.0
 
 
 class DemoGraph:
-    """Synchronous; everything happens in the calling thread. Raises ``sim_bridge.errors``."""
+    """Synchronous; everything happens in the calling thread. Raises ``sim_bridge.errors``, and
+    KeyboardInterrupt, once, when ``stop`` was requested."""
 
-    def __init__(self, node: Node, log: Callable[[str], None]) -> None:
+    def __init__(self, node: Node, stop: StopFlag, log: Callable[[str], None]) -> None:
         self._node = node
+        self._stop = stop
         self._log = log
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
@@ -64,7 +67,7 @@ class DemoGraph:
             if now - reminded > _REMINDER_S:
                 reminded = now
                 self._log(f"waiting for {', '.join(missing)}")
-            self._executor.spin_once(timeout_sec=_SPIN_S)
+            self._spin()
         return self._spec
 
     def run_rollout(
@@ -79,7 +82,7 @@ class DemoGraph:
         while not finished.done():
             if not self._rollout.server_is_ready():
                 raise TimedOut("the rollout node went away")
-            self._executor.spin_once(timeout_sec=_SPIN_S)
+            self._spin()
         self._goal = None
         return finished.result().result
 
@@ -123,6 +126,12 @@ class DemoGraph:
         finally:
             self._node.destroy_client(client)
 
+    def _spin(self) -> None:
+        self._executor.spin_once(timeout_sec=_SPIN_S)
+        if self._stop.requested:
+            self._stop.requested = False
+            raise KeyboardInterrupt
+
     def _call(self, client: Any, request: Any, timeout_s: float) -> Any:
         response = self._wait(client.call_async(request), timeout_s, client.srv_name)
         if response.result.code != OK:
@@ -134,7 +143,7 @@ class DemoGraph:
         while not future.done():
             if time.monotonic() > deadline:
                 raise TimedOut(f"no answer from {what} within {timeout_s:g} s")
-            self._executor.spin_once(timeout_sec=_SPIN_S)
+            self._spin()
         return future.result()
 
 

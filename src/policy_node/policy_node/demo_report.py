@@ -88,17 +88,24 @@ def table(summary: dict[str, Any], folder: str) -> list[str]:
     """A few aligned lines."""
     timings, mirror = summary["timings"], summary["mirror"]
     rows = [
-        ("task", f"{summary['task']} in {summary['simulator']} ({summary['versions']['simulator']})"),
+        (
+            "task",
+            f"{summary['task']} in {summary['simulator']} ({summary['versions']['simulator']})",
+        ),
         ("policy", summary["policy"]),
         *(
-            (f"seed {e['seed']}", f"{'success' if e['success'] else 'failure'} in {e['steps']} steps")
+            (
+                f"seed {e['seed']}",
+                f"{'success' if e['success'] else 'failure'} in {e['steps']} steps",
+            )
             for e in summary["episodes"]
         ),
         (
             "per step",
-            f"simulator {timings['sim_ms_per_step']:.1f} ms, step call {timings['step_ms']:.1f} ms, "
-            f"policy {timings['inference_ms_per_step']:.1f} ms "
-            f"({timings['steps_per_s']:.1f} steps/s)",
+            f"simulator {timings['sim_ms_per_step']:.1f} ms, "
+            f"step call {timings['step_ms']:.1f} ms, "
+            f"policy {timings['inference_ms_per_step']:.1f} ms, "
+            f"{timings['steps_per_s']:.1f} steps/s",
         ),
     ]
     if mirror:

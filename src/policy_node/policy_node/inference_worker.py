@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +25,12 @@ _ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
 @dataclass(frozen=True)
 class WorkerSettings:
     """``max_queue`` requests may wait in all, ``max_per_client`` of one client; an inference
-    waits at most ``batch_window_s`` for other active clients to join in."""
+    waits at most ``batch_window_s`` for other active clients to join in, and never longer than
+    half of what the last one took."""
 
     max_queue: int = 64
     max_per_client: int = 4
-    batch_window_s: float = 0.005
+    batch_window_s: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Inference:
     inference_time_s: float
 
 
-Done = Callable[[Union[Inference, None, Exception]], None]
+Done = Callable[[Inference | None | Exception], None]
 
 
 @dataclass
@@ -70,20 +71,25 @@ class InferenceWorker:
     raise Busy at once instead of letting a queue grow.
     """
 
-    def __init__(self, sessions: PolicySessions, settings: WorkerSettings = WorkerSettings()) -> None:
+    def __init__(
+        self, sessions: PolicySessions, settings: WorkerSettings = WorkerSettings()
+    ) -> None:
         self._sessions = sessions
         self._settings = settings
         self._lock = threading.Condition()
         self._queues: OrderedDict[str, deque[_Job]] = OrderedDict()
         self._waiting = 0
         self._last_asked: dict[str, float] = {}
+        self._last_inference_s = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def infer(self, client_id: str, observation: Observation, done: Done, address: str = "") -> None:
+    def infer(
+        self, client_id: str, observation: Observation, done: Done, address: str = ""
+    ) -> None:
         """``address`` chooses a policy other than the served one; ``done`` gets an Inference."""
         self._put(_Job(client_id, None, done, address, observation))
 
@@ -163,7 +169,8 @@ class InferenceWorker:
     def _gather(self, first: _Job, limit: int) -> list[_Job]:
         """Requests of other clients for the same policy, as many as come within the window."""
         found: list[_Job] = []
-        deadline = time.perf_counter() + self._settings.batch_window_s
+        window_s = min(self._settings.batch_window_s, self._last_inference_s / 2)
+        deadline = time.perf_counter() + window_s
         with self._lock:
             while not self._closed:
                 for client_id in list(self._queues):
@@ -198,8 +205,8 @@ class InferenceWorker:
             for job in batch:
                 job.tell(error)
             return
-        seconds = time.perf_counter() - started
-        for job, chunk in zip(batch, chunks):
+        seconds = self._last_inference_s = time.perf_counter() - started
+        for job, chunk in zip(batch, chunks, strict=True):
             job.tell(_outcome(chunk, policy.spec, started - job.queued, seconds))
 
 

@@ -13,11 +13,13 @@ import sys
 import threading
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sim_interfaces import msg as m
 
+from policy_node.chunk_info import ChunkInfoPublisher
 from policy_node.inference_worker import InferenceWorker
 from policy_node.parameters import LOG_FORMAT, PolicyParameters
 from policy_node.policies.registry import VALID_FORMS, open_policy
@@ -29,6 +31,7 @@ from sim_bridge import names, qos
 from sim_bridge.errors import BridgeError
 from sim_bridge.parameters import read_parameters
 from sim_bridge.spec_conversions import from_spec_msg
+from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec
 from sim_bridge.waiting import ServiceLoop
 
@@ -48,27 +51,29 @@ class PolicyNode(Node):
         self._sessions = PolicySessions(self._open, self.parameters.policy)
         self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
         self._loop = ServiceLoop(self)
+        self._chunks = ChunkInfoPublisher(self)
         self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
 
-    def wait_for_spec(self) -> bool:
-        """In slices, so that Ctrl-C is seen; False when ROS is shutting down."""
+    def wait_for_spec(self, stop: StopFlag) -> bool:
+        """False when asked to stop meanwhile."""
         topic = self.resolve_topic_name(names.SPEC)
         self.get_logger().info(f"waiting for a simulator's spec on {topic}")
-        while rclpy.ok(context=self.context):
+        while not stop.requested:
             if self._spec_arrived.wait(_WAIT_S):
                 return True
         return False
 
-    def serve(self) -> None:
-        """Warm up, then offer the services and answer until ROS shuts down."""
+    def serve(self, stop: StopFlag) -> None:
+        """Warm up, then offer the services and answer until asked to stop."""
         warm = threading.Event()
         self._worker.start()
         self._worker.call("", self._load, lambda _: warm.set())
-        while rclpy.ok(context=self.context) and not warm.wait(_WAIT_S):
+        while not stop.requested and not warm.wait(_WAIT_S):
             pass
         log = self.get_logger().warning
-        PolicyServices(self._worker, lambda: self._spec, log).attach(self._loop)
-        while rclpy.ok(context=self.context):
+        services = PolicyServices(self._worker, lambda: self._spec, log, self._chunks.publish)
+        services.attach(self._loop)
+        while not stop.requested:
             self._loop.spin_once(_WAIT_S)
 
     def destroy_node(self) -> None:
@@ -116,16 +121,15 @@ def main(args: list[str] | None = None) -> int:
     )
     parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
     node = None
     try:
         node = PolicyNode()
-        _run(node)
+        _run(node, stop)
     except BridgeError as error:
         print(f"policy_node: {error}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if node is not None:
             node.destroy_node()
@@ -133,24 +137,17 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def _run(node: PolicyNode) -> None:
+def _run(node: PolicyNode, stop: StopFlag) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+    thread = threading.Thread(target=executor.spin, name="executor", daemon=True)
     thread.start()
     try:
-        if node.wait_for_spec():
-            node.serve()
+        if node.wait_for_spec(stop):
+            node.serve(stop)
     finally:
         executor.shutdown()
         thread.join(timeout=2.0)
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class PolicyParameters:
     policy: str = "expert"
     max_queue: int = 64
     max_per_client: int = 4
-    batch_window_s: float = 0.005
+    batch_window_s: float = 0.02
 
     def __post_init__(self) -> None:
         check_address(self.policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import queue
@@ -12,8 +13,9 @@ import threading
 import rclpy
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 from sim_interfaces.action import Rollout
@@ -24,6 +26,9 @@ from policy_node.rollout_worker import RolloutWorker
 from sim_bridge import names
 from sim_bridge.errors import OK, BridgeError, Busy, Canceled
 from sim_bridge.parameters import read_parameters
+from sim_bridge.stopping import StopFlag
+
+_SPIN_S = 0.2
 
 
 class RolloutNode(Node):
@@ -77,14 +82,15 @@ class RolloutNode(Node):
     def _work(self) -> None:
         while (job := self._goals.get()) is not None:
             handle, finished = job
-            result = self._worker.run(
-                handle.request,
-                lambda index, progress: self._report(handle, index, progress),  # noqa: B023
-                lambda: self._stopping.is_set() or handle.is_cancel_requested,  # noqa: B023
-            )
+            report = functools.partial(self._report, handle)
+            should_stop = functools.partial(self._should_stop, handle)
+            result = self._worker.run(handle.request, report, should_stop)
             finished.set_result(result)
             if self.executor is not None:
                 self.executor.wake()  # a future alone does not resume who awaits it on Jazzy
+
+    def _should_stop(self, handle: ServerGoalHandle) -> bool:
+        return self._stopping.is_set() or handle.is_cancel_requested
 
     def _report(self, handle: ServerGoalHandle, index: int, progress: Progress) -> None:
         handle.publish_feedback(
@@ -103,19 +109,19 @@ def main(args: list[str] | None = None) -> int:
     )
     parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
     node = None
     try:
         node = RolloutNode()
         node.start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        while not stop.requested:
+            executor.spin_once(timeout_sec=_SPIN_S)
     except BridgeError as error:
         print(f"rollout: {error}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if node is not None:
             node.stop()

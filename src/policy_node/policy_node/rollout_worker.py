@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import threading
 from collections.abc import Callable
@@ -73,13 +74,11 @@ class RolloutWorker:
         try:
             seeds = _seeds(goal)
             spec = self._connect(goal.policy)
-            policy = SteadyPolicy(
-                self._policy, spec, self._parameters.steadiness(), should_stop
-            )
+            steadiness = self._parameters.steadiness()
+            policy = SteadyPolicy(self._policy, spec, steadiness, should_stop)
             for index, seed in enumerate(seeds):
-                runner = self._runner(
-                    goal, spec, policy, lambda p: on_progress(index, p), should_stop  # noqa: B023
-                )
+                report = functools.partial(on_progress, index)
+                runner = self._runner(goal, spec, policy, report, should_stop)
                 episode = _with_trouble(runner.run(seed), policy)
                 if episode.canceled:
                     raise Canceled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from sim_interfaces import srv
 
 from policy_node.inference_worker import Inference, InferenceWorker
+from policy_node.policies.registry import check_request
 from sim_bridge import names
 from sim_bridge.conversions import from_observation_msg, to_chunk_msg
 from sim_bridge.errors import InvalidRequest, OperationFailed
@@ -21,82 +23,93 @@ Reply = Callable[[Any], None]
 
 
 class PolicyServices:
-    """``sim_spec`` is asked for the task's action layout at each answer."""
+    """``sim_spec`` is asked for the task's action layout at each answer; ``on_inference`` is
+    called after the answer went out."""
 
     def __init__(
-        self, worker: InferenceWorker, sim_spec: Callable[[], SimSpec], log: Callable[[str], None]
+        self,
+        worker: InferenceWorker,
+        sim_spec: Callable[[], SimSpec],
+        log: Callable[[str], None],
+        on_inference: Callable[[Inference, Observation], None],
     ) -> None:
         self._worker = worker
         self._sim_spec = sim_spec
         self._log = log
+        self._on_inference = on_inference
 
     def attach(self, loop: ServiceLoop) -> None:
         loop.add_deferred(srv.InferChunk, names.INFER_CHUNK, self._infer)
         loop.add_deferred(srv.ResetPolicy, names.RESET_POLICY, self._reset)
 
     def _infer(self, request: srv.InferChunk.Request, reply: Reply) -> None:
-        response_type = srv.InferChunk.Response
-        try:
-            _check_client(request.client_id)
+        def start() -> None:
             observation = _observation(request)
-            address = _policy_option(request.options_json)
 
             def done(outcome: Inference | Exception) -> None:
-                make = lambda: self._response(_result(outcome), observation)  # noqa: E731
-                reply(answer_errors(response_type, make, self._log))
+                make = functools.partial(self._response, outcome, observation)
+                reply(answer_errors(srv.InferChunk.Response, make, self._log))
+                if isinstance(outcome, Inference):
+                    self._on_inference(outcome, observation)
 
+            address = _policy_option(request.options_json)
             self._worker.infer(request.client_id, observation, done, address)
-        except Exception as error:
-            reply(self._refusal(response_type, error))
+
+        self._start(request.client_id, start, srv.InferChunk.Response, reply)
 
     def _reset(self, request: srv.ResetPolicy.Request, reply: Reply) -> None:
-        response_type = srv.ResetPolicy.Response
+        def start() -> None:
+            def done(outcome: None | Exception) -> None:
+                make = functools.partial(_empty_response, srv.ResetPolicy.Response, outcome)
+                reply(answer_errors(srv.ResetPolicy.Response, make, self._log))
 
-        def done(outcome: None | Exception) -> None:
-            make = lambda: _result(outcome) or response_type()  # noqa: E731
-            reply(answer_errors(response_type, make, self._log))
-
-        try:
-            _check_client(request.client_id)
             seed = request.seed if request.has_seed else None
             self._worker.reset(request.client_id, seed, request.instruction, done)
+
+        self._start(request.client_id, start, srv.ResetPolicy.Response, reply)
+
+    def _start(
+        self, client_id: str, start: Callable[[], None], response_type: type, reply: Reply
+    ) -> None:
+        """Hand over to the worker; what prevents it is answered at once."""
+        try:
+            if not client_id:
+                raise InvalidRequest("client_id is empty; choose one that is unique to the client")
+            start()
         except Exception as error:
-            reply(self._refusal(response_type, error))
+            make = functools.partial(_empty_response, response_type, error)
+            reply(answer_errors(response_type, make, self._log))
 
-    def _refusal(self, response_type: type, error: Exception) -> Any:
-        return answer_errors(response_type, lambda: _result(error), self._log)
-
-    def _response(self, inference: Inference, observation: Observation) -> srv.InferChunk.Response:
-        spec, actions = self._sim_spec(), inference.actions
-        action_names = inference.spec.action_names or spec.action.names
+    def _response(
+        self, outcome: Inference | Exception, observation: Observation
+    ) -> srv.InferChunk.Response:
+        if isinstance(outcome, Exception):
+            raise outcome
+        spec, actions = self._sim_spec(), outcome.actions
+        action_names = outcome.spec.action_names or spec.action.names
         if actions.shape[1] != len(action_names):
             raise OperationFailed(
-                f"policy {inference.spec.kind!r} answered {actions.shape[1]} values per action; "
+                f"policy {outcome.spec.kind!r} answered {actions.shape[1]} values per action; "
                 f"{spec.task} has {len(action_names)}: {', '.join(action_names)}"
             )
         chunk = ActionChunk(
             actions=actions,
             action_names=action_names,
-            dt_s=inference.spec.dt_s or spec.control_period_s,
+            dt_s=outcome.spec.dt_s or spec.control_period_s,
             observation_time_s=observation.time_s,
             observation_step=observation.step,
         )
         return srv.InferChunk.Response(
             chunk=to_chunk_msg(chunk),
-            queue_time=inference.queue_time_s,
-            inference_time=inference.inference_time_s,
+            queue_time=outcome.queue_time_s,
+            inference_time=outcome.inference_time_s,
         )
 
 
-def _result(outcome: Any) -> Any:
+def _empty_response(response_type: type, outcome: None | Exception) -> Any:
     if isinstance(outcome, Exception):
         raise outcome
-    return outcome
-
-
-def _check_client(client_id: str) -> None:
-    if not client_id:
-        raise InvalidRequest("client_id is empty; choose one that is unique to the client")
+    return response_type()
 
 
 def _observation(request: srv.InferChunk.Request) -> Observation:
@@ -119,4 +132,6 @@ def _policy_option(text: str) -> str:
     for name in options:
         if name not in _OPTIONS:
             raise InvalidRequest(f"unknown option {name!r}; valid: {', '.join(_OPTIONS)}")
-    return str(options.get("policy", ""))
+    address = str(options.get("policy", ""))
+    check_request(address)
+    return address

@@ -164,7 +164,7 @@ def test_bad_addresses_are_refused_with_the_valid_forms(so101, tmp_path):
     cut.write_bytes(COMMITTED.read_bytes()[:4000])
     foreign = _other_robot(tmp_path / "panda.npz")
     for address, error, message in (
-        ("exprt", NotFound, "unknown policy 'exprt'; valid: expert, hold, replay:FILE"),
+        ("exprt", NotFound, "unknown policy 'exprt'; valid: expert, hold, replay:FILE, python:"),
         ("", NotFound, "unknown policy ''"),
         ("replay:", InvalidRequest, "needs a file"),
         ("replay:/no/such.npz", NotFound, "no trajectory file '/no/such.npz'"),
@@ -174,6 +174,9 @@ def test_bad_addresses_are_refused_with_the_valid_forms(so101, tmp_path):
         (f"replay:{COMMITTED}?speed=2", NotFound, "'speed'; valid: horizon"),
         ("no/such/model.onnx", NotFound, "no checkpoint 'no/such/model.onnx'"),
         ("ftp://host", BridgeError, "'ftp'"),
+        ("python:os", InvalidRequest, "valid: python:MODULE:FUNCTION"),
+        ("python:no_such_module:f", NotFound, "no_such_module"),
+        ("python:os:no_such", NotFound, "no_such"),
         ("expert:7", InvalidRequest, "takes no argument"),
     ):
         with pytest.raises(error, match=message):

@@ -15,7 +15,9 @@ from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectory import load_trajectory
 
 DEADLINE_S = 90.0
-EPISODE = EpisodeFigures(3, True, 50, 1.0, wall_time_s=2.0, sim_wall_time_s=1.0, inference_time_s=0.5)
+EPISODE = EpisodeFigures(
+    3, True, 50, 1.0, wall_time_s=2.0, sim_wall_time_s=1.0, inference_time_s=0.5
+)
 MIRROR = {
     "frames": 50,
     "joint_error_max_rad": 0.0,
@@ -124,7 +126,8 @@ def test_demo_names_what_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parameter", "message"), [("episodes:=0", "episodes is 0; valid: 1"), ("seed:=-1", "seed is -1")]
+    ("parameter", "message"),
+    [("episodes:=0", "episodes is 0; valid: 1"), ("seed:=-1", "seed is -1")],
 )
 def test_demo_refuses_bad_parameters(tmp_path, parameter, message):
     with demo(tmp_path, {}, parameter) as process:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -17,13 +23,13 @@ from sim_interfaces import srv
 from sim_interfaces.action import Rollout
 
 from policy_node.policy_client import PolicyClient
-from sim_bridge import names
+from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
-from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.errors import InvalidRequest, NotFound, TimedOut
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectory import Trajectory, load_trajectory
-from sim_bridge.types import ActionSpec
-from sim_bridge.waiting import Caller
+from sim_bridge.types import ActionSpec, Observation
+from sim_bridge.waiting import Caller, Receiver
 
 COMMITTED = Path(__file__).parents[1] / "data" / "so101_pick_place.npz"
 DEADLINE_S = 60.0
@@ -131,6 +137,22 @@ def test_chunks_say_what_they_were_made_for(bridge, policy):
     np.testing.assert_array_equal(chunk.actions, load_trajectory(COMMITTED).actions[3:9])
 
 
+def test_each_inference_is_published_for_monitors(node, bridge, policy):
+    observation = bridge.reset(seed=0).observation
+    receiver = Receiver(node, DiagnosticStatus, names.CHUNK_INFO, qos.EVERY_STEP)
+
+    def published():
+        policy.infer(observation)
+        with contextlib.suppress(TimedOut):
+            return receiver.take(0.5)
+
+    status = wait_until(published, DEADLINE_S, "a message on chunk_info")
+    values = {pair.key: pair.value for pair in status.values}
+    assert status.message == "expert"
+    assert values["observation_step"] == "0" and values["horizon"] == "1"
+    assert 0 < float(values["inference_time"]) < 10
+
+
 def test_bad_policies_are_refused_by_the_service_and_the_node_lives_on(
     graph, bridge, policy, tmp_path
 ):
@@ -160,6 +182,10 @@ def test_bad_requests_are_refused_by_the_service(node, bridge, policy):
         ({"client_id": "x", "options_json": "{"}, "options_json is no JSON"),
         ({"client_id": "x", "options_json": "[1]"}, "valid: a JSON object"),
         ({"client_id": "x", "options_json": '{"polcy": 1}'}, "'polcy'; valid: policy"),
+        (
+            {"client_id": "x", "options_json": '{"policy": "python:os:abort"}'},
+            "cannot be asked for",
+        ),
         ({"client_id": "x"}, "environment_state"),
     ):
         response = caller.call(srv.InferChunk.Request(**fields), DEADLINE_S)
@@ -206,7 +232,9 @@ def test_rollout_refuses_bad_goals(goals, graph):
 
 def test_rollout_is_canceled_within_a_step_and_reports_what_was_done(goals, bridge):
     handle = goals.send(episodes=50)
-    goals.spin_until(lambda: any(f.episode == 1 and f.step > 5 for f in goals.feedback), "episode 1")
+    goals.spin_until(
+        lambda: any(f.episode == 1 and f.step > 5 for f in goals.feedback), "episode 1"
+    )
     second = goals.result(goals.send(episodes=1))
     assert second.result.code == BUSY
     cancel = handle.cancel_goal_async()
@@ -217,6 +245,47 @@ def test_rollout_is_canceled_within_a_step_and_reports_what_was_done(goals, brid
     assert result.result.message.startswith("stopped in episode 1 of 50")
     assert goals.feedback[-1].episode == 1 and goals.feedback[-1].step <= asked_at + 5
     bridge.reset(seed=0)  # control was given back
+
+
+def test_clients_that_ask_at_once_share_inferences(tmp_path):
+    """Four processes' worth of clients of a 50 ms policy that can batch, over the wire."""
+    env = {"ROS_DOMAIN_ID": str(free_domain_id()), "PYTHONPATH": _with(Path(__file__).parent)}
+    arguments = ("--ros-args", "-p", "policy:=python:slow_policies:batching")
+    rounds = 10
+    with (
+        Process.module("sim_bridge.node", log=tmp_path / "bridge", env=env),
+        Process.module("policy_node.node", *arguments, log=tmp_path / "policy", env=env),
+        ExitStack() as stack,
+    ):
+        clients = [_client(stack, int(env["ROS_DOMAIN_ID"]), f"client{i}") for i in range(4)]
+
+        def run(client):
+            for step in range(rounds):
+                chunk = client.infer(Observation(step=step, instruction=client.client_id))
+                assert (chunk == step).all()
+
+        started = time.monotonic()
+        run(clients[0])
+        alone = time.monotonic() - started
+        with ThreadPoolExecutor(4) as pool:
+            started = time.monotonic()
+            list(pool.map(run, clients))
+            together = time.monotonic() - started
+    assert alone >= rounds * 0.05
+    assert together < 2.0 * alone  # serially it would be 4
+
+
+def _with(folder: Path) -> str:
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+
+
+def _client(stack: ExitStack, domain_id: int, name: str) -> PolicyClient:
+    context = Context()
+    rclpy.init(context=context, domain_id=domain_id)
+    stack.callback(context.try_shutdown)
+    client = PolicyClient(Node(name, context=context), client_id=name, timeout_s=DEADLINE_S)
+    client.wait_for_policy(DEADLINE_S)
+    return client
 
 
 def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
@@ -233,7 +302,8 @@ def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
         Process.module("sim_bridge.node", log=tmp_path / "bridge", env=env),
         policy_process("first") as first,
         Process.module(
-            "policy_node.rollout_node", "--ros-args", "-p", "patience_s:=60.0",
+            "policy_node.rollout_node",
+            "--ros-args", "-p", "patience_s:=60.0", "-p", "inference_timeout_s:=3.0",
             log=tmp_path / "rollout", env=env,
         ) as rollout,
     ):  # fmt: skip

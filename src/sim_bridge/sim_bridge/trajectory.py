@@ -74,7 +74,9 @@ class Trajectory:
             if not np.isfinite(array).all():
                 raise InvalidRequest(f"{name} holds NaN or infinite values")
         if not (np.isfinite(self.control_period_s) and self.control_period_s > 0):
-            raise InvalidRequest(f"control period {self.control_period_s} s; valid: a positive time")
+            raise InvalidRequest(
+                f"control period {self.control_period_s} s; valid: a positive time"
+            )
 
     @property
     def num_steps(self) -> int:
@@ -156,7 +158,9 @@ def load_trajectory(path: str | Path) -> Trajectory:
     """NotFound when there is no such file, InvalidRequest when it is not a whole trajectory."""
     path = Path(path).expanduser()
     if not path.is_file():
-        raise NotFound(f"no trajectory file {str(path)!r}; valid: a {SUFFIX} written by this program")
+        raise NotFound(
+            f"no trajectory file {str(path)!r}; valid: a {SUFFIX} written by this program"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             header = json.loads(str(archive["header"]))

@@ -139,7 +139,9 @@ def test_inconsistent_contents_are_refused(recorded, change, message):
 
 def test_another_robot_is_named(recorded):
     recorded.check_matches(SPEC)
-    other_joints = replace(SPEC, joints=(JointSpec("arm/j1", True, -1, 1), JointSpec("arm/knee", True, 0, 1)))
+    other_joints = replace(
+        SPEC, joints=(JointSpec("arm/j1", True, -1, 1), JointSpec("arm/knee", True, 0, 1))
+    )
     with pytest.raises(InvalidRequest, match="only in the trajectory: arm/j2.*missing.*arm/knee"):
         recorded.check_matches(other_joints)
     other_actions = replace(SPEC, action=replace(SPEC.action, names=("j1", "grip")))

@@ -36,11 +36,11 @@ class GraspPoint:
         self._offset = grasp_point_offset(self._model, self._site)
         hinges = np.flatnonzero(self._model.jnt_type == int(mujoco.mjtJoint.mjJNT_HINGE))
         names = [_ENTITY + self._model.joint(int(i)).name for i in hinges]
-        self._addresses = dict(zip(names, self._model.jnt_qposadr[hinges]))
+        self._addresses = dict(zip(names, self._model.jnt_qposadr[hinges], strict=True))
 
     def __call__(self, observation: Observation) -> np.ndarray:
         """``(3,)`` [m]. InvalidRequest when a joint of the arm is missing."""
-        found = dict(zip(observation.joint_names, observation.joint_positions))
+        found = dict(zip(observation.joint_names, observation.joint_positions, strict=True))
         missing = [name for name in self._addresses if name not in found]
         if missing:
             raise InvalidRequest(
@@ -112,7 +112,8 @@ def _objects(observation: Observation) -> np.ndarray:
     if array is None or np.size(array) != 6 or not np.isfinite(array).all():
         has = {name: np.shape(a) for name, a in observation.arrays.items()}
         raise InvalidRequest(
-            f"the observation needs a finite array {_OBJECTS!r} of 6 (block xyz, goal xyz), has {has}"
+            f"the observation needs a finite array {_OBJECTS!r} of 6 (block xyz, goal xyz); "
+            f"it has {has}"
         )
     return np.reshape(array, (2, 3)).astype(np.float64)
 

@@ -5,6 +5,7 @@
 | ``expert``                       | the task's own scripted controller                  |
 | ``hold``                         | stays where it is                                   |
 | ``replay:FILE[?horizon=N]``      | a recorded trajectory                               |
+| ``python:MODULE:FUNCTION``       | code of one's own, see ``custom``                   |
 | ``host:port``, ``scheme://...``  | a model server, see ``server_address``              |
 | a path                           | a checkpoint                                        |
 """
@@ -17,18 +18,19 @@ from typing import Any
 
 from policy_node.policies.server_address import is_server_address, parse_server_address
 from policy_node.policy import PolicySource
-from sim_bridge.errors import NotFound
+from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.types import SimSpec
 
 # Each module has ``open_source(address, spec) -> PolicySource``; what ``address`` is differs:
 # the text after "name:" for built-in ones, a Path for checkpoints, a ServerAddress for servers.
-_BUILT_IN = ("expert", "hold", "replay")
+_BUILT_IN = {"expert": "expert", "hold": "hold", "replay": "replay", "python": "custom"}
 _PACKAGE = "policy_node.policies"
 _CHECKPOINT_SUFFIXES = (".pt", ".pt2", ".pth", ".onnx", ".safetensors", ".ckpt")
 VALID_FORMS = (
     "expert",
     "hold",
     "replay:FILE",
+    "python:MODULE:FUNCTION",
     "host:port",
     "ws:// zmq:// http:// grpc:// ilstudio:// (model servers)",
     "the path of a checkpoint",
@@ -53,11 +55,19 @@ def open_policy(address: str, spec: SimSpec) -> PolicySource:
     return _import(module, address).open_source(target, spec)
 
 
+def check_request(address: str) -> None:
+    """InvalidRequest for what only who starts the node may choose: code to run."""
+    if address.startswith("python:"):
+        raise InvalidRequest(
+            f"policy {address!r} cannot be asked for; start the policy node with it instead"
+        )
+
+
 def _resolve(address: str) -> tuple[str, Any]:
     """Module name and what to hand to it."""
     name, _, rest = address.partition(":")
     if name in _BUILT_IN:
-        return name, rest
+        return _BUILT_IN[name], rest
     if is_server_address(address):
         server = parse_server_address(address)
         return server.kind, server
