@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
@@ -55,7 +56,10 @@ class MirrorNode(Node):
         # knows of the subscription to states, and no state after that is missed.
         self.create_subscription(m.SimState, names.STATE, self._on_state, qos.EVERY_STEP)
         self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
-        self.create_service(srv.Record, names.RECORD, self._on_record)
+        # A group of its own: states must go on arriving while a request waits for a step.
+        self.create_service(
+            srv.Record, names.RECORD, self._on_record, callback_group=ReentrantCallbackGroup()
+        )
         self.create_timer(_WATCH_PERIOD_S, self._watch_worker)
         self._worker.start()
 
