@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 from rows import Row, row
-from sim_bridge.testing import Process, free_domain_id, wait_until
 from tqdm import tqdm
+
+from sim_bridge.testing import Process, free_domain_id, wait_until
 
 _RATE_HZ = 30.0
 _BUDGET_PERCENT = 10.0
@@ -92,11 +93,11 @@ def _publish() -> None:
     import rclpy
     from rclpy.node import Node
     from sensor_msgs.msg import Image
-    from sim_bridge.conversions import to_time
-    from sim_bridge.images import to_image_msg
+    from sim_interfaces import msg as m
 
     from sim_bridge import names, qos
-    from sim_interfaces import msg as m
+    from sim_bridge.conversions import to_time
+    from sim_bridge.images import to_image_msg
 
     rclpy.init()
     node = Node("publisher")

@@ -18,15 +18,15 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from sim_interfaces import msg as m
+from sim_interfaces.action import Rollout
+
+from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
 from sim_bridge.images import to_image_msg
 from sim_bridge.node import SimBridge
 from sim_bridge.parameters import BridgeParameters
 from sim_bridge.types import ActionSpec, JointSpec, SimSpec, SimState, StepOutcome
-
-from sim_bridge import names, qos
-from sim_interfaces import msg as m
-from sim_interfaces.action import Rollout
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_roll", "gripper")
 LIMIT = 120
@@ -144,14 +144,14 @@ class Companions(Node):
     def _episodes(self, goal):
         result = Rollout.Result()
         for episode in range(goal.request.episodes):
-            self._bridge.reset(seed=episode)
+            number = self._bridge.reset(seed=episode).state.episode
             for step in range(LIMIT):
                 if goal.is_cancel_requested:
                     self._bridge.release()
                     goal.canceled()
                     return result
                 if step % 8 == 0:
-                    self._say_chunk(step)
+                    self._say_chunk(number, step)
                 phase = 0.1 * step + np.arange(len(JOINTS))
                 self._bridge.step(np.sin(phase))
                 time.sleep(self._period_s)
@@ -159,9 +159,14 @@ class Companions(Node):
         goal.succeed()
         return result
 
-    def _say_chunk(self, step):
+    def _say_chunk(self, episode, step):
         seconds = 0.02 + 0.004 * math.sin(step)
-        values = {"observation_step": step, "inference_time": seconds, "queue_time": 0.002}
+        values = {
+            "episode": episode,
+            "observation_step": step,
+            "inference_time": seconds,
+            "queue_time": 0.002,
+        }
         pairs = [KeyValue(key=k, value=str(v)) for k, v in values.items()]
         self._chunks.publish(DiagnosticStatus(name="policy: chunk", values=pairs))
 

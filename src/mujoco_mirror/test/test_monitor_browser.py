@@ -19,12 +19,12 @@ from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from sim_bridge.client import BridgeClient
-from sim_bridge.testing import Process, free_domain_id, wait_until
-
-from sim_bridge import names, qos
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
+
+from sim_bridge import names, qos
+from sim_bridge.client import BridgeClient
+from sim_bridge.testing import Process, free_domain_id, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -201,6 +201,18 @@ class Page:
             self._plot(title),
         )
 
+    def grows(self, title):
+        """Waits until a plot has more rows and other pixels; a new episode starts it over."""
+        looks = [(self.rows(title), self.ink(title))]
+
+        def grew():
+            rows, ink = self.rows(title), self.ink(title)
+            if rows < looks[-1][0] or looks[-1][0] == 0:
+                looks.append((rows, ink))
+            return rows > looks[-1][0] > 0 and ink != looks[-1][1]
+
+        wait_until(grew, TIMEOUT_S, f"{title} grows")
+
     def _plot(self, title):
         return self.driver.find_element("css selector", f'.plot[aria-label="{title}"]')
 
@@ -212,13 +224,7 @@ def test_the_video_moves_and_the_plots_grow(browser, served, rollout):
     first = wait_until(page.picture, TIMEOUT_S, "a picture")
     wait_until(lambda: page.picture() not in (0, first), TIMEOUT_S, "another picture")
     for title in ("Joint positions", "Action", "Reward", "Action chunks", "Simulator step"):
-        wait_until(lambda t=title: page.rows(t) > 0, TIMEOUT_S, f"{title} has data")
-        before, ink = page.rows(title), page.ink(title)
-        wait_until(
-            lambda t=title, n=before, i=ink: page.rows(t) > n and page.ink(t) != i,
-            TIMEOUT_S,
-            f"{title} grows",
-        )
+        page.grows(title)
     assert page.tile("episode") >= 1
     assert page.tile("fps") > 0
     assert page.tile("lag") > 0

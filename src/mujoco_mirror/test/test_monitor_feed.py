@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from mujoco_mirror.monitor.feed import Cursor, MonitorFeed
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.series import Series
@@ -153,6 +154,16 @@ def test_a_step_that_overtakes_its_state_opens_the_episode_once(feed):
     assert series["state"]["x"] == [1]
 
 
+def test_chunks_belong_to_their_episode(feed):
+    feed.on_state(make_state(2, 0))
+    feed.on_chunk(ChunkSample(1, 40, 0.02))  # of the episode before
+    feed.on_chunk(ChunkSample(2, 0, 0.03))
+    assert everything(feed)["series"]["chunk"]["y"][0] == [30.0]
+    feed.on_chunk(ChunkSample(3, 0, 0.04))  # before the state of its own
+    feed.on_state(make_state(3, 0))
+    assert everything(feed)["series"]["chunk"]["y"][0] == [40.0]
+
+
 def test_written_states_that_keep_their_step_are_rows_of_their_own(feed):
     for position in (0.0, 0.1, 0.2):
         feed.on_state(make_state(1, 0, (position, 0.0)))
@@ -236,7 +247,7 @@ def test_statuses_that_are_not_repeated_go_stale(feed, clock):
 def test_numbers_that_json_cannot_hold_become_null(feed):
     feed.on_state(make_state(1, 0, (math.nan, math.inf)))
     feed.on_step(make_step(1, 1, reward=math.nan))
-    feed.on_chunk(ChunkSample(0, 0.02, 0.001))
+    feed.on_chunk(ChunkSample(1, 0, 0.02, 0.001))
     now = everything(feed)
     json.dumps(now, allow_nan=False)
     assert now["series"]["state"]["y"] == [[None], [None]]

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import simplejpeg
 import uvicorn
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.security import Token, is_loopback
 from mujoco_mirror.monitor.server import MonitorServer
@@ -17,8 +20,6 @@ from mujoco_mirror.monitor.video import Picture, VideoFeed
 from sim_bridge.errors import LeaseHeld, TimedOut
 from sim_bridge.testing import wait_until
 from sim_bridge.types import SimState
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 SECRET = "a-token-of-some-length"
 AUTHORIZED = {"Authorization": f"Bearer {SECRET}"}

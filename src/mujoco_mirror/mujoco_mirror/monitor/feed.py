@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sim_bridge.types import SimSpec, SimState
-
 from mujoco_mirror.monitor.episodes import EpisodeLog
 from mujoco_mirror.monitor.health import HealthBoard
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.series import Rate, Series, plain
+from sim_bridge.types import SimSpec, SimState
 
 _ROWS = 4000
 _EPISODES = 50
@@ -112,6 +111,11 @@ class MonitorFeed:
         self._episodes.get(episode)
         self._touch("episodes")
 
+    def _catch_up(self, episode: int) -> None:
+        """Topics overtake each other: the first word of an episode need not be its state."""
+        if episode > self._current:
+            self._enter(episode)
+
     def _count(self, advance: int) -> None:
         if advance < 0:
             self._disordered += 1
@@ -124,8 +128,7 @@ class MonitorFeed:
 
     def on_step(self, sample: StepSample) -> None:
         with self._lock:
-            if sample.episode > self._current:  # topics overtake each other
-                self._enter(sample.episode)
+            self._catch_up(sample.episode)
             episode = self._episodes.get(sample.episode)
             episode.add(sample)
             self._touch("episodes")
@@ -137,6 +140,9 @@ class MonitorFeed:
 
     def on_chunk(self, sample: ChunkSample) -> None:
         with self._lock:
+            self._catch_up(sample.episode)
+            if sample.episode < self._current:
+                return
             series = self._series["chunk"]
             x = max(sample.step, series.last_x)
             series.append(x, (1e3 * sample.inference_s, 1e3 * sample.queue_s))

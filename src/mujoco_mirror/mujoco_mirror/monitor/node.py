@@ -14,8 +14,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-from sim_bridge.errors import BridgeError, OperationFailed
-from sim_bridge.parameters import read_parameters
 
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.liveness import LivenessProbe
@@ -25,6 +23,8 @@ from mujoco_mirror.monitor.security import Token, is_loopback
 from mujoco_mirror.monitor.server import MonitorServer
 from mujoco_mirror.monitor.subscriptions import FeedSubscriptions, VideoSubscription
 from mujoco_mirror.monitor.video import VideoFeed
+from sim_bridge.errors import BridgeError, OperationFailed
+from sim_bridge.parameters import read_parameters
 
 _SHUTDOWN_S = 2
 

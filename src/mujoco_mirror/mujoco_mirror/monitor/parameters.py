@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim_bridge.errors import InvalidRequest
-
 from sim_bridge import names
+from sim_bridge.errors import InvalidRequest
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import time
 
 from action_msgs.srv import CancelGoal
 from rclpy.node import Node
-from sim_bridge.client import BridgeClient
-from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
-from sim_bridge.waiting import Caller
+from sim_interfaces import msg as m
 
 from mujoco_mirror.monitor.feed import MonitorFeed
 from sim_bridge import names, qos
-from sim_interfaces import msg as m
+from sim_bridge.client import BridgeClient
+from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
+from sim_bridge.waiting import Caller
 
 _RETRY_S = 0.1
 _DISCOVERY_S = 5.0

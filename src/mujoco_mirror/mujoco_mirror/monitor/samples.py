@@ -23,8 +23,9 @@ class StepSample:
 
 @dataclass(frozen=True)
 class ChunkSample:
-    """One inference: the step of its observation, how long it ran and how long it queued."""
+    """One inference: of which observation, how long it ran and how long it queued."""
 
+    episode: int
     step: int
     inference_s: float
     queue_s: float = 0.0

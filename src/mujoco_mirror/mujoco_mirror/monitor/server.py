@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import anyio
-from sim_bridge.errors import BridgeError, TimedOut
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -24,6 +23,7 @@ from mujoco_mirror.monitor.commands import NAMES, Commands
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.security import SameMachineOnly, Token
 from mujoco_mirror.monitor.video import VideoFeed
+from sim_bridge.errors import BridgeError, TimedOut
 
 _log = logging.getLogger(__name__)
 _REFUSED = "The token is wrong or missing. Open the URL that the monitor printed."
@@ -77,9 +77,7 @@ class MonitorServer:
 
     async def _command(self, request: Request) -> JSONResponse:
         if not self._token.admits(request.headers.get("authorization", "")):
-            return _answer(
-                401, _REFUSED
-            )
+            return _answer(401, _REFUSED)
         name = request.path_params["name"]
         if name not in NAMES:
             return _answer(404, f"No command {name!r}; valid: {', '.join(NAMES)}.")

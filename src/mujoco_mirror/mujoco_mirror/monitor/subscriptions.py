@@ -7,15 +7,15 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
-from sim_bridge.conversions import from_state_msg, from_time
-from sim_bridge.images import from_image_msg
-from sim_bridge.spec_conversions import from_spec_msg
+from sim_interfaces import msg as m
 
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.video import Picture, VideoFeed
 from sim_bridge import names, qos
-from sim_interfaces import msg as m
+from sim_bridge.conversions import from_state_msg, from_time
+from sim_bridge.images import from_image_msg
+from sim_bridge.spec_conversions import from_spec_msg
 
 _LOOK_PERIOD_S = 0.5
 
@@ -61,6 +61,7 @@ class FeedSubscriptions:
         values = {pair.key: pair.value for pair in msg.values}
         try:
             sample = ChunkSample(
+                episode=int(values["episode"]),
                 step=int(values["observation_step"]),
                 inference_s=float(values["inference_time"]),
                 queue_s=float(values.get("queue_time", 0.0)),
