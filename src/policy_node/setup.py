@@ -24,6 +24,11 @@ setup(
             "rollout = policy_node.rollout_node:main",
             "demo = policy_node.demo:main",
             "record_trajectory = policy_node.record_trajectory:main",
+            "evaluate = policy_node.evaluate:main",
+            "collect_demonstrations = policy_node.learn.collect:main",
+            "train_policy = policy_node.learn.train:main",
+            "export_policy = policy_node.learn.export:main",
+            "report_policy = policy_node.learn.report:main",
         ]
     },
 )

@@ -1,6 +1,6 @@
 """Collect demonstrations of the SO-101 task through simulator bridges.
 
-    ros2 run policy_node collect --episodes 800 --num-envs 2 --output demos.npz
+    ros2 run policy_node collect_demonstrations --episodes 800 --num-envs 2 --output demos.npz
 """
 
 from __future__ import annotations
@@ -41,19 +41,21 @@ class Collector:
         rng = np.random.default_rng(seed)
         disturbed = rng.random() >= _UNDISTURBED_FRACTION
         perturbation = Perturbation(self._settings, rng) if disturbed else None
-        self._teacher.reset()
         self._env.reset(seed=seed)
-        states, actions = [], []
+        states, actions, followed = [], [], []
         for _ in range(_MAX_STEPS):
             observation = self._env.last_observation
             action = self._teacher.act(observation)
             states.append(SPEC.state(observation))
             actions.append(action)
-            executed = perturbation.apply(action) if perturbation else action
+            executed, other = perturbation.apply(action) if perturbation else (action, False)
+            followed.append(not other)
             _, _, terminated, truncated, info = self._env.step(executed)
             if terminated or truncated:
                 break
-        return Episode(seed, np.array(states), np.array(actions)) if info["success"] else None
+        if not info["success"]:
+            return None
+        return Episode(seed, np.array(states), np.array(actions), np.array(followed))
 
 
 def collect(
@@ -90,7 +92,7 @@ def _description(seeds: Sequence[int], settings: PerturbationSettings) -> dict[s
 
 
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="collect", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="collect_demonstrations", description=__doc__.split("\n\n")[0])
     parser.add_argument("--episodes", type=int, default=800)
     parser.add_argument("--seed", type=int, default=100_000, help="of the first episode")
     parser.add_argument("--num-envs", type=int, default=2)

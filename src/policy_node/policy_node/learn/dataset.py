@@ -13,11 +13,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Episode:
-    """``states (T, S)`` as the policy will see them and the teacher's ``actions (T, A)``."""
+    """``states (T, S)`` as the policy will see them and the teacher's ``actions (T, A)``.
+
+    ``followed (T,)`` bool: the action was executed as it is, not disturbed.
+    """
 
     seed: int
     states: np.ndarray
     actions: np.ndarray
+    followed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Demonstrations:
             path,
             states=np.concatenate([e.states for e in self.episodes]).astype(np.float32),
             actions=np.concatenate([e.actions for e in self.episodes]).astype(np.float32),
+            followed=np.concatenate([e.followed for e in self.episodes]),
             lengths=np.array([len(e.states) for e in self.episodes]),
             seeds=np.array([e.seed for e in self.episodes]),
             settings=json.dumps(self.settings),
@@ -51,9 +56,10 @@ class Demonstrations:
                     data["seeds"],
                     np.split(data["states"], ends),
                     np.split(data["actions"], ends),
+                    np.split(data["followed"], ends),
                     strict=True,
                 )
-                episodes = tuple(Episode(int(seed), s, a) for seed, s, a in parts)
+                episodes = tuple(Episode(int(seed), *rest) for seed, *rest in parts)
                 return cls(episodes, json.loads(str(data["settings"])))
             except KeyError as error:
                 raise ValueError(f"{path} is no demonstration file: it has no {error}") from None
@@ -69,14 +75,18 @@ class Chunks:
 
 
 def chunks(episodes: Sequence[Episode], horizon: int) -> Chunks:
-    """One pair per step; past the end of an episode the actions are invalid."""
+    """One pair per step. Past the end of an episode the actions are invalid, and so are those
+    that follow a disturbance: they answer to what the state could not tell."""
     states, actions, valid = [], [], []
     for episode in episodes:
         steps = len(episode.states)
         index = np.arange(steps)[:, None] + np.arange(horizon)
+        inside = np.minimum(index, steps - 1)
+        undisturbed = np.cumprod(episode.followed[inside], axis=1)
+        undisturbed = np.column_stack([np.ones(steps), undisturbed[:, :-1]])
         states.append(episode.states)
-        actions.append(episode.actions[np.minimum(index, steps - 1)])
-        valid.append(index < steps)
+        actions.append(episode.actions[inside])
+        valid.append(undisturbed * (index < steps))
     return Chunks(
         np.concatenate(states).astype(np.float32),
         np.concatenate(actions).astype(np.float32),

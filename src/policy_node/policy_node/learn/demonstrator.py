@@ -1,4 +1,4 @@
-"""A teacher for the SO-101 pick-and-place task that also shows how to recover."""
+"""A teacher for the SO-101 pick-and-place task that knows from any state how to go on."""
 
 from __future__ import annotations
 
@@ -6,47 +6,115 @@ from dataclasses import dataclass
 
 import numpy as np
 from lerobot_env_so101.policy import DEFAULT_ACTION_SCALE
-from lerobot_env_so101.scripted.pick_place import Phase, PickPlaceController
+from lerobot_env_so101.scripted.pick_place import (
+    CAREFUL_SPEED,
+    GOAL_TOLERANCE,
+    GRASP_HEIGHT,
+    LIFT_HEIGHT,
+    RELEASE_CLEARANCE,
+    Phase,
+    phase_target,
+)
 
 from policy_node.policies.expert import GraspPoint
 from sim_bridge.types import Observation
 
-# The carried block hangs GRASP_HEIGHT (15 mm) below the grasp point; twice that means it was lost.
-_LOST_BELOW_M = 0.03
-_PLACED_WITHIN_M = 0.03
-_CARRYING = (Phase.TRAVERSE, Phase.LOWER)
-_FINISHED = (Phase.RETREAT, Phase.DONE)
+_BLOCK_HALF_M = 0.02
+_JAW = "so101/gripper"
+_CLOSED_COMMAND = 0.0  # in agent_pos[10], -1 closed to 1 open
+_COMMAND = 10
+_JAW_STILL_RAD_S = 0.1
+_JAW_OPEN_RAD = 1.2
+_JAW_AROUND_BLOCK_RAD = 0.6
+# The block hangs 15 mm below the grasp point when it is held.
+_LOST_M = 0.025
+_ALIGNED_M = 0.006
+_ABOVE_GOAL_M = 0.010
+_AT_GOAL_M = 0.025
+_SAG_M = 0.015
+
+_WAITING = (Phase.CLOSE, Phase.OPEN)
+_CAREFUL = (Phase.DESCEND, Phase.LIFT, Phase.LOWER)
+_JAWS_CLOSED = (Phase.CLOSE, Phase.LIFT, Phase.TRAVERSE, Phase.LOWER)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What decides the phase: points ``(3,)`` [m] in the world, the jaw's angle, and its command."""
+
+    grasp: np.ndarray
+    block: np.ndarray
+    goal: np.ndarray
+    jaw: float
+    jaw_velocity: float
+    jaw_command: float
+
+
+def phase_of(scene: Scene) -> Phase:
+    """The phase of the task's scripted controller that fits the scene.
+
+    The controller itself counts steps and never looks back: it lifts an empty hand when a grasp
+    failed, and its waiting cannot be told from an observation. Read from the scene, the phases
+    can be learned, and entered from anywhere.
+    """
+    if scene.jaw_command > _CLOSED_COMMAND:
+        return _open_handed(scene)
+    if np.linalg.norm(scene.grasp - scene.block) > _LOST_M:
+        return Phase.HOVER
+    closing = scene.jaw > _JAW_AROUND_BLOCK_RAD or abs(scene.jaw_velocity) > _JAW_STILL_RAD_S
+    return Phase.CLOSE if closing else _holding(scene)
+
+
+def _open_handed(scene: Scene) -> Phase:
+    offset = scene.grasp - scene.block
+    placed = np.linalg.norm((scene.block - scene.goal)[:2]) < _AT_GOAL_M
+    if placed and np.linalg.norm(offset) < _LOST_M:
+        return Phase.OPEN
+    if np.linalg.norm(offset[:2]) > _ALIGNED_M or scene.jaw < _JAW_OPEN_RAD:
+        return Phase.HOVER
+    height = scene.grasp[2] - (_BLOCK_HALF_M + GRASP_HEIGHT)
+    return Phase.CLOSE if height < GOAL_TOLERANCE else Phase.DESCEND
+
+
+def _holding(scene: Scene) -> Phase:
+    error = scene.goal + np.array([0.0, 0.0, RELEASE_CLEARANCE]) - scene.block
+    if np.linalg.norm(error) < GOAL_TOLERANCE:
+        return Phase.OPEN
+    if np.linalg.norm(error[:2]) < _ABOVE_GOAL_M:
+        return Phase.LOWER
+    lift_z = _BLOCK_HALF_M + GRASP_HEIGHT + LIFT_HEIGHT
+    return Phase.LIFT if scene.grasp[2] < lift_z - _SAG_M else Phase.TRAVERSE
 
 
 class Demonstrator:
-    """The scripted controller of the task, started over when the block was lost or misplaced.
-
-    The controller alone goes through its phases blindly; a policy that learned from it would
-    not know what to do after a failed grasp.
-    """
+    """Acts like the task's scripted controller (its targets, speeds and tolerances), without
+    a memory: the action depends on the observation alone."""
 
     def __init__(self) -> None:
         self._grasp_point = GraspPoint()
-        self._controller = PickPlaceController(DEFAULT_ACTION_SCALE)
-
-    def reset(self) -> None:
-        self._controller.reset()
 
     def act(self, observation: Observation) -> np.ndarray:
         """The action ``(4,)`` that the teacher takes here."""
-        grasp = self._grasp_point(observation)
-        block, goal = np.split(observation.arrays["environment_state"].astype(float), 2)
-        if self._must_start_over(grasp, block, goal):
-            self._controller.reset()
-        return self._controller.act(grasp, block, goal)
+        scene = self._scene(observation)
+        phase = phase_of(scene)
+        delta = np.zeros(3)
+        if phase not in _WAITING:
+            target = phase_target(phase, scene.grasp, scene.block, scene.goal, _BLOCK_HALF_M)
+            limit = CAREFUL_SPEED if phase in _CAREFUL else 1.0
+            delta = np.clip((target - scene.grasp) / DEFAULT_ACTION_SCALE, -limit, limit)
+        return np.array([*delta, 0.0 if phase in _JAWS_CLOSED else 1.0])
 
-    def _must_start_over(self, grasp: np.ndarray, block: np.ndarray, goal: np.ndarray) -> bool:
-        phase = self._controller.phase
-        if phase in _CARRYING:
-            return bool(np.linalg.norm(grasp - block) > _LOST_BELOW_M)
-        if phase in _FINISHED:
-            return bool(np.linalg.norm((block - goal)[:2]) > _PLACED_WITHIN_M)
-        return False
+    def _scene(self, observation: Observation) -> Scene:
+        block, goal = np.split(observation.arrays["environment_state"].astype(float), 2)
+        velocity = observation.joint_velocities[observation.joint_names.index(_JAW)]
+        return Scene(
+            grasp=self._grasp_point(observation),
+            block=block,
+            goal=goal,
+            jaw=observation.joint(_JAW),
+            jaw_velocity=float(velocity),
+            jaw_command=float(observation.arrays["agent_pos"][_COMMAND]),
+        )
 
 
 @dataclass(frozen=True)
@@ -54,14 +122,14 @@ class PerturbationSettings:
     """How often and how hard the executed actions are disturbed (actions in their own units)."""
 
     start_probability: float = 0.06
-    max_steps: int = 4
+    max_steps: int = 5
     translation_std: float = 0.7
     gripper_flip_probability: float = 0.1
-    jitter_std: float = 0.05
 
 
 class Perturbation:
-    """Noise injected into what is executed, never into what is recorded (DART, Laskey 2017).
+    """Bursts of noise in what is executed, never in what is recorded (after DART, Laskey et al.
+    2017, arXiv:1703.09327).
 
     The teacher is thereby seen correcting mistakes, which keeps the learned policy from
     drifting off the demonstrations.
@@ -74,19 +142,17 @@ class Perturbation:
         self._offset = np.zeros(3)
         self._flip = False
 
-    def apply(self, action: np.ndarray) -> np.ndarray:
-        """The action ``(4,)`` to execute in place of ``action``."""
+    def apply(self, action: np.ndarray) -> tuple[np.ndarray, bool]:
+        """The action ``(4,)`` to execute in place of ``action``, and whether it is another."""
         s = self._settings
         if self._left == 0 and self._rng.random() < s.start_probability:
             self._left = int(self._rng.integers(1, s.max_steps + 1))
             self._offset = self._rng.normal(0.0, s.translation_std, 3)
             self._flip = bool(self._rng.random() < s.gripper_flip_probability)
-        executed = action.astype(np.float64).copy()
-        if self._left:
-            self._left -= 1
-            executed[:3] += self._offset
-            if self._flip:
-                executed[3] = 1.0 - executed[3]
-        elif np.any(action[:3]):
-            executed[:3] += self._rng.normal(0.0, s.jitter_std, 3)
-        return np.clip(executed, [-1, -1, -1, 0], [1, 1, 1, 1])
+        if self._left == 0:
+            return action, False
+        self._left -= 1
+        executed = action + np.array([*self._offset, 0.0])
+        if self._flip:
+            executed[3] = 1.0 - executed[3]
+        return np.clip(executed, [-1, -1, -1, 0], [1, 1, 1, 1]), True

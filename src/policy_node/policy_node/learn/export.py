@@ -1,6 +1,6 @@
 """Turn trained weights into a checkpoint folder that runs without torch (needs torch).
 
-    ros2 run policy_node export --weights run/ --output checkpoints/so101_pick_place
+    ros2 run policy_node export_policy --run run/ --output checkpoints/so101_pick_place
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPSET = 17
 
 
 def load_network(run: Path) -> ChunkTransformer:
-    """The trained network of ``train --output run``, ready for inference."""
+    """The trained network of ``train_policy --output run``, ready for inference."""
     settings = ModelSettings(**json.loads((run / HISTORY_FILE).read_text())["network"])
     network = ChunkTransformer(settings)
     network.load_state_dict(torch.load(run / WEIGHTS_FILE, weights_only=True))
@@ -112,12 +112,12 @@ def _example(network: ChunkTransformer, batch: int) -> tuple[torch.Tensor, ...]:
 
 
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="export", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--weights", type=Path, required=True, help="output folder of train")
+    parser = argparse.ArgumentParser(prog="export_policy", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--run", type=Path, required=True, help="output folder of train_policy")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint folder")
     parser.add_argument("--kind", choices=MODEL_FILES, default="onnx")
     chosen = parser.parse_args(args)
-    export(chosen.weights, chosen.output, chosen.kind)
+    export(chosen.run, chosen.output, chosen.kind)
     size = (chosen.output / MODEL_FILES[chosen.kind]).stat().st_size
     print(f"{chosen.output}: {MODEL_FILES[chosen.kind]}, {size / 1e6:.2f} MB")
     return 0

@@ -1,6 +1,6 @@
 """Train the chunk policy on demonstrations (needs torch).
 
-    ros2 run policy_node train --demonstrations demos.npz --output run/
+    ros2 run policy_node train_policy --demonstrations demos.npz --output run/
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from policy_node.learn.dataset import Chunks, Demonstrations, Episode, chunks, split
+from policy_node.learn.dataset import Chunks, Demonstrations, chunks, split
 from policy_node.learn.model import ChunkTransformer, ModelSettings
-from policy_node.learn.so101 import SPEC, is_waiting
+from policy_node.learn.so101 import SPEC
 from policy_node.policies.checkpoint_format import Statistics
 
 WEIGHTS_FILE = "weights.pt"
@@ -31,13 +31,13 @@ _FADE_STEPS = 8.0
 @dataclass(frozen=True)
 class TrainingSettings:
     steps: int = 8000
-    batch: int = 192
+    batch: int = 256
     learning_rate: float = 1e-3
     warmup_steps: int = 200
     weight_decay: float = 1e-3
-    average_decay: float = 0.998
+    average_decay: float = 0.995
     given_fraction: float = 0.4
-    max_given: int = 8
+    max_given: int = 4
     validation_fraction: float = 0.05
     validate_every: int = 500
     seed: int = 0
@@ -144,15 +144,10 @@ def _loss(predicted: torch.Tensor, actions: torch.Tensor, valid: torch.Tensor) -
     return (error * weight).sum() / weight.sum()
 
 
-def _without_waiting(episode: Episode) -> Episode:
-    keep = ~is_waiting(episode.states, episode.actions)
-    return Episode(episode.seed, episode.states[keep], episode.actions[keep])
-
-
 def train(demonstrations: list[Path], output: Path, settings: TrainingSettings) -> None:
     """Write the weights, the statistics and the history of the losses to ``output``."""
     data = [Demonstrations.load(path) for path in demonstrations]
-    episodes = [_without_waiting(e) for d in data for e in d.episodes]
+    episodes = [e for d in data for e in d.episodes]
     training, validation = split(episodes, settings.validation_fraction, settings.seed)
     pairs = chunks(training, SPEC.horizon)
     stats = statistics(pairs)
@@ -179,7 +174,7 @@ def save(trainer: Trainer, description: dict[str, Any], output: Path) -> None:
 
 def main(args: list[str] | None = None) -> int:
     defaults = TrainingSettings()
-    parser = argparse.ArgumentParser(prog="train", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="train_policy", description=__doc__.split("\n\n")[0])
     parser.add_argument("--demonstrations", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--output", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--steps", type=int, default=defaults.steps)

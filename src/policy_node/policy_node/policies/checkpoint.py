@@ -76,7 +76,7 @@ class ChunkPolicySource:
             kind="checkpoint",
             description=f"{c.description} ({c.model} on {self.device})",
             action_names=c.action_names,
-            horizon=c.execute or c.horizon,
+            horizon=c.horizon,
             dt_s=c.dt_s,
             max_batch=_MAX_BATCH,
         )

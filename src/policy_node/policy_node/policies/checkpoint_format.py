@@ -76,7 +76,7 @@ class HoldBelow:
 
 @dataclass(frozen=True)
 class ChunkPolicySpec:
-    """What ``spec.json`` says; ``execute`` is how many actions of a chunk to use, 0 for all."""
+    """What ``spec.json`` says. ``horizon`` is in steps of ``dt_s``."""
 
     model: str
     task: str
@@ -87,7 +87,6 @@ class ChunkPolicySpec:
     action_high: tuple[float, ...]
     horizon: int
     dt_s: float
-    execute: int = 0
     hold_below: HoldBelow = HoldBelow()
     network: dict[str, Any] = field(default_factory=dict)
 
