@@ -54,23 +54,23 @@ CHUNK = np.array([[0.1, 0.6, 0.2], [0.2, 0.7, 0.3], [0.3, 0.8, 0.4]])
 @pytest.fixture
 def steady(arm_spec):
     def make(*answers, spec=None, **steadiness):
-        clock = Clock()
+        clock, scripted = Clock(), Scripted(*answers)
         policy = SteadyPolicy(
-            Scripted(*answers),
+            scripted,
             spec or arm_spec(),
             Steadiness(**steadiness),
             clock=clock,
             sleep=clock.sleep,
         )
-        return policy, clock
+        return policy, scripted, clock
 
     return make
 
 
 def test_a_busy_or_silent_policy_is_asked_again_with_the_same_observation(steady, arm_observation):
-    policy, clock = steady(Busy("full"), TimedOut("silent"), Busy("full"), CHUNK)
+    policy, scripted, clock = steady(Busy("full"), TimedOut("silent"), Busy("full"), CHUNK)
     np.testing.assert_array_equal(policy.infer(arm_observation(step=4)), CHUNK)
-    assert policy._policy.asked == [4, 4, 4, 4]
+    assert scripted.asked == [4, 4, 4, 4]
     assert clock.slept == [0.05, 0.1, 0.2]
     report = policy.report()
     assert report["retries"] == 3 and report["held_steps"] == 0
@@ -78,7 +78,7 @@ def test_a_busy_or_silent_policy_is_asked_again_with_the_same_observation(steady
 
 
 def test_nonsense_makes_the_robot_hold_its_last_command(steady, arm_observation):
-    policy, clock = steady(CHUNK, OperationFailed("nan"), OperationFailed("nan"), CHUNK)
+    policy, scripted, clock = steady(CHUNK, OperationFailed("nan"), OperationFailed("nan"), CHUNK)
     policy.infer(arm_observation(step=0))
     np.testing.assert_array_equal(policy.infer(arm_observation(step=2)), CHUNK[1:2])
     np.testing.assert_array_equal(policy.infer(arm_observation(step=3)), CHUNK[2:3])
@@ -89,28 +89,28 @@ def test_nonsense_makes_the_robot_hold_its_last_command(steady, arm_observation)
 
 
 def test_without_a_command_so_far_the_robot_holds_where_it_is(steady, arm_observation):
-    policy, _ = steady(OperationFailed("nan"))
+    policy, _, _ = steady(OperationFailed("nan"))
     np.testing.assert_allclose(policy.infer(arm_observation(elbow=1.5)), [[-0.4, 1.5, 0.5]])
 
 
 def test_patience_ends_in_a_hold_and_holds_end_in_the_error(steady, arm_observation):
-    policy, clock = steady(TimedOut("silent"), patience_s=1.0, max_holds=2)
+    policy, scripted, clock = steady(TimedOut("silent"), patience_s=1.0, max_holds=2)
     for step in range(2):
         assert policy.infer(arm_observation(step=step)).shape == (1, 3)
     assert clock.now <= 2.0
     with pytest.raises(TimedOut, match=r"silent \(held 2 steps in a row\)"):
         policy.infer(arm_observation(step=2))
-    policy._policy.answers = [CHUNK]
+    scripted.answers = [CHUNK]
     policy.reset(seed=1)
     assert policy.report()["held_steps"] == 0
 
 
 def test_what_waiting_will_not_mend_passes_through(steady, arm_spec, arm_observation):
-    policy, _ = steady(NotFound("unknown policy"))
+    policy, _, _ = steady(NotFound("unknown policy"))
     with pytest.raises(NotFound):
         policy.infer(arm_observation())
     custom = replace(arm_spec(), action=replace(arm_spec().action, control_mode="custom"))
-    policy, _ = steady(OperationFailed("nan"), spec=custom)
+    policy, _, _ = steady(OperationFailed("nan"), spec=custom)
     with pytest.raises(OperationFailed, match="nan"):
         policy.infer(arm_observation())
     assert policy.report()["held_steps"] == 0
