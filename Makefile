@@ -1,11 +1,14 @@
 # Thin: every target is one command of tools/. PYTHON and ROS_DISTRO choose the environment.
-.PHONY: help setup build demo test bench lock clean
+.PHONY: help setup build demo test bench lock clean isaac isaac-demo test-isaac check-isaac doctor
 
 help:
 	@echo "make setup   environment, packages and colcon build; nothing if up to date"
 	@echo "make demo    one episode: simulator, policy and mirror; leaves output/<time>/"
 	@echo "make test    all tests, with their Debian packages if run as root"
 	@echo "make bench   speed against peers"
+	@echo "make doctor  look at this machine: what is missing, and the remedy"
+	@echo "make isaac   Isaac Lab in .venv-isaac (8.2 GB), and the workspace built for it"
+	@echo "make isaac-demo, test-isaac, check-isaac   the demo, the tests, the API check with Isaac"
 	@echo "make lock    resolve requirements/*.in again"
 	@echo "make clean   remove environments and builds"
 
@@ -23,6 +26,24 @@ test:
 bench:
 	@tools/setup --tests
 	@exec tools/run python -m benchmarks
+
+doctor:
+	@tools/doctor
+
+isaac:
+	@tools/setup_isaac
+
+isaac-demo:
+	@tools/setup
+	@tools/setup_isaac
+	@exec tools/launch launch/isaac.launch.xml
+
+test-isaac:
+	@tools/setup_isaac
+	@tools/test_isaac
+
+check-isaac:
+	@tools/check_isaac_api.py --report docs/reference/isaac-api-report.md
 
 lock:
 	@tools/lock
