@@ -24,6 +24,7 @@ import zmq
 from policy_node.policies import arrays_json, groot_http, groot_zmq
 from policy_node.policies.server_address import parse_server_address
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, OperationFailed, TimedOut
+from sim_bridge.testing import wait_until
 from sim_bridge.types import Observation
 
 MODALITIES = {
@@ -73,11 +74,19 @@ class FakeGroot:
         self._token = token
         self._socket = zmq.Context.instance().socket(zmq.REP)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+        wait_until(lambda: self._bound(port), 30, f"port {port} is free again")
         self.port = int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
         self.requests: list[dict] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
+
+    def _bound(self, port: int) -> bool:
+        """Closing the socket of an earlier server takes ZMQ a moment."""
+        try:
+            self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+        except zmq.ZMQError:
+            return False
+        return True
 
     def __enter__(self) -> FakeGroot:
         self._thread.start()

@@ -9,6 +9,7 @@ more use and is made anew; a server that dies in the middle is seen by the socke
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -68,7 +69,11 @@ class GrootZmqLink:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDTIMEO, int(1e3 * timeout_s))
         self._socket.setsockopt(zmq.IPV6, 1)
-        self._monitor = self._socket.get_monitor_socket()
+        # pyzmq's own name for the monitor is taken while another thread still closes its socket.
+        events = f"inproc://{uuid.uuid4()}"
+        self._socket.monitor(events, zmq.EVENT_ALL)
+        self._monitor = zmq.Context.instance().socket(zmq.PAIR)
+        self._monitor.connect(events)
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         self._socket.connect(f"tcp://{host}:{self._address.port}")
         self._ask("ping", None, timeout_s)
@@ -94,10 +99,10 @@ class GrootZmqLink:
 
     def close(self) -> None:
         if self._socket is not None:
-            self._socket.disable_monitor()
+            self._socket.monitor(None, 0)
             self._socket.close()
         if self._monitor is not None:
-            self._monitor.close()
+            self._monitor.close(linger=0)
         self._socket = self._monitor = None
 
     def _ask(self, endpoint: str, data: dict[str, Any] | None, timeout_s: float) -> Any:
