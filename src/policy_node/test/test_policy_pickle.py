@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from policy_node.policies.restricted_pickle import Record, dumps, loads
 from sim_bridge.errors import OperationFailed
+from sim_bridge.restricted_pickle import Record, dumps, loads
 
 ADMIT = frozenset({("lerobot.async_inference.helpers", "TimedAction")})
 

@@ -1,4 +1,4 @@
-"""Pickle for the two protocols that force it on us (LeRobot, ILStudio), without running anything.
+"""Pickle where a protocol or a file format forces it on us, without running anything.
 
 Reading: ``loads`` admits the classes that the caller names, numpy arrays and torch tensors, and
 refuses every other global. Not even the admitted ones are called: each is replaced by an inert
