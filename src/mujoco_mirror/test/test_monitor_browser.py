@@ -167,7 +167,12 @@ class Page:
         return self.driver.find_element("id", element).text.strip()
 
     def tile(self, name):
-        return float(re.match(r"[-\d.]+", self.text(f"tile-{name}")).group())
+        """The number in a tile, once there is one."""
+        number = re.compile(r"-?\d+(\.\d+)?")
+        found = wait_until(
+            lambda: number.match(self.text(f"tile-{name}")), TIMEOUT_S, f"a number for {name}"
+        )
+        return float(found.group())
 
     def click(self, button):
         self.driver.find_element("id", button).click()
@@ -226,8 +231,8 @@ def test_the_video_moves_and_the_plots_grow(browser, served, rollout):
     for title in ("Joint positions", "Action", "Reward", "Action chunks", "Simulator step"):
         page.grows(title)
     assert page.tile("episode") >= 1
-    assert page.tile("fps") > 0
-    assert page.tile("lag") > 0
+    wait_until(lambda: page.tile("fps") > 0, TIMEOUT_S, "pictures per second")
+    wait_until(lambda: page.tile("lag") > 0, TIMEOUT_S, "a lag")
     page.shows("tile-error", "0.021")
     page.shows("health", "mirror: fidelity")
 
