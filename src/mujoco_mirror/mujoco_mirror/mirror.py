@@ -20,17 +20,23 @@ _log = logging.getLogger(__name__)
 class Mirror:
     """Applies ``SimState``s to ``model``. Not thread-safe: one thread owns it.
 
-    The map is built from the names in the first state, and again when the names change.
+    The map is built from the names in the first state, and again when the names change; what it
+    could not match is logged then, unless ``quiet``.
     """
 
     def __init__(
-        self, model: mujoco.MjModel, rules: MapRules | None = None, strict: bool = False
+        self,
+        model: mujoco.MjModel,
+        rules: MapRules | None = None,
+        strict: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.model = model
         self.data = mujoco.MjData(model)
         self.map: ModelMap | None = None
         self._rules = rules or MapRules()
         self._strict = strict
+        self._quiet = quiet
         self._links = _LinkTable(model, self._rules)
         mujoco.mj_forward(model, self.data)
 
@@ -45,8 +51,9 @@ class Mirror:
             self.map = ModelMap(
                 self.model, state.joint_names, state.body_names, self._rules, self._strict
             )
-            level = logging.INFO if self.map.report.complete else logging.WARNING
-            _log.log(level, "%s", self.map.report)
+            if not self._quiet:
+                level = logging.INFO if self.map.report.complete else logging.WARNING
+                _log.log(level, "%s", self.map.report)
         self.map.write(state, self.model, self.data)
         self.data.time = state.time_s
 

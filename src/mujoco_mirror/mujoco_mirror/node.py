@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -19,11 +20,15 @@ from rclpy.task import Future
 from sensor_msgs.msg import Image
 from sim_interfaces import msg as m
 from sim_interfaces import srv
+from tf2_msgs.msg import TFMessage
 
+from mujoco_mirror.fidelity import Limits
 from mujoco_mirror.map_rules import load_rules
 from mujoco_mirror.parameters import MirrorParameters
+from mujoco_mirror.transforms import link_poses
 from mujoco_mirror.view import View
 from mujoco_mirror.worker import (
+    LinksArrived,
     MirrorWorker,
     ModelFound,
     RecordingResult,
@@ -40,7 +45,7 @@ from sim_bridge.parameters import read_parameters
 from sim_bridge.types import SimState
 
 _DEFAULT_TIMEOUT_S = 60.0
-_WATCH_PERIOD_S = 1.0
+_STATUS_PERIOD_S = 1.0
 
 
 class MirrorNode(Node):
@@ -51,16 +56,26 @@ class MirrorNode(Node):
         self._parameters = read_parameters(self, MirrorParameters)
         self._rules = load_rules(self._parameters.map_rules) if self._parameters.map_rules else None
         self._images = self.create_publisher(Image, names.MIRROR_IMAGE, qos.IMAGES)
-        self._worker = MirrorWorker(self._make_view, self._publish_image, self._is_watched)
+        p = self._parameters
+        limits = Limits(1e-3 * p.link_limit_mm, float(np.radians(p.link_limit_deg)))
+        self._worker = MirrorWorker(
+            self._make_view, self._publish_image, self._is_watched, self._rules, limits
+        )
+        self._health = self.create_publisher(DiagnosticArray, names.DIAGNOSTICS, qos.ROBOT_STATE)
+        self._fidelity = self.create_publisher(
+            DiagnosticStatus, names.MIRROR_FIDELITY, qos.ROBOT_STATE
+        )
         # Discovery announces endpoints in this order: when the spec has come, the bridge also
         # knows of the subscription to states, and no state after that is missed.
         self.create_subscription(m.SimState, names.STATE, self._on_state, qos.EVERY_STEP)
         self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
+        if p.check_links:
+            self.create_subscription(TFMessage, names.TF, self._on_tf, qos.EVERY_STEP)
         # A group of its own: states must go on arriving while a request waits for a step.
         self.create_service(
             srv.Record, names.RECORD, self._on_record, callback_group=ReentrantCallbackGroup()
         )
-        self.create_timer(_WATCH_PERIOD_S, self._watch_worker)
+        self.create_timer(_STATUS_PERIOD_S, self._report)
         self._worker.start()
 
     def close(self) -> None:
@@ -124,9 +139,25 @@ class MirrorNode(Node):
                 raise
             return None
 
-    def _watch_worker(self) -> None:
+    def _on_tf(self, message: TFMessage) -> None:
+        for time_s, links in link_poses(message.transforms, names.WORLD_FRAME):
+            self._worker.submit(LinksArrived(time_s, links))
+
+    def _report(self) -> None:
         if self._worker.failure is not None:
             raise self._worker.failure
+        status = self._worker.status()
+        message = DiagnosticStatus(
+            level=bytes([status.level]),
+            name=f"{self.get_fully_qualified_name()[1:]}: fidelity",
+            message=status.message,
+            hardware_id="mujoco_mirror",
+            values=[KeyValue(key=k, value=v) for k, v in status.values.items()],
+        )
+        self._fidelity.publish(message)
+        array = DiagnosticArray(status=[message])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._health.publish(array)
 
 
 def _answer(result: Any, response: srv.Record.Response) -> srv.Record.Response:

@@ -17,11 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from mujoco_mirror.fidelity import FidelityMonitor, Limits, LinkErrors
+from mujoco_mirror.map_rules import MapRules
 from mujoco_mirror.recording import Recording
+from mujoco_mirror.status import MirrorStatus, mirror_status
 from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
 from mujoco_mirror.view import View
 from sim_bridge.errors import BridgeError, IncorrectState, OperationFailed, TimedOut
-from sim_bridge.types import SimState
+from sim_bridge.types import LinkPoses, SimState
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.05
@@ -35,6 +38,14 @@ class StateArrived:
 
     state: SimState
     published_ns: int
+
+
+@dataclass(frozen=True)
+class LinksArrived:
+    """The simulator's own link poses at one simulation time."""
+
+    time_s: float
+    links: LinkPoses
 
 
 @dataclass(frozen=True)
@@ -85,10 +96,14 @@ class MirrorWorker:
         make_view: Callable[[Path], View],
         on_image: Callable[[np.ndarray, SimState], None],
         wanted: Callable[[], bool],
+        rules: MapRules | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._make_view = make_view
         self._on_image = on_image
         self._wanted = wanted
+        self._rules = rules
+        self._limits = limits or Limits()
         self._items: queue.Queue[Any] = queue.Queue()
         self._view: View | None = None
         self._model: ModelFound | None = None
@@ -97,6 +112,9 @@ class MirrorWorker:
         self._stopping: StopRecording | None = None
         self.arrivals = ArrivalCounter()
         self.lag_s = Percentiles()
+        self._fidelity: FidelityMonitor | None = None
+        self._joint_error = 0.0
+        self._warned_of = ""
         self.problem = ""
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -105,14 +123,27 @@ class MirrorWorker:
         self._thread.start()
 
     def submit(self, item: Any) -> None:
-        """Hand over a ``StateArrived``, ``ModelFound``, ``StartRecording`` or ``StopRecording``."""
-        if isinstance(item, StateArrived) and self._items.qsize() > _BACKLOG:
+        """Hand over one of this module's messages, from any thread."""
+        if isinstance(item, (StateArrived, LinksArrived)) and self._items.qsize() > _BACKLOG:
             return
         self._items.put(item)
 
     def close(self, timeout_s: float = 10.0) -> None:
         self._items.put(None)
         self._thread.join(timeout_s)
+
+    def status(self) -> MirrorStatus:
+        """From any thread."""
+        view, fidelity = self._view, self._fidelity
+        return mirror_status(
+            self.problem,
+            self.arrivals,
+            self.lag_s,
+            self._joint_error,
+            fidelity.latest if fidelity is not None else None,
+            self._limits,
+            view.mirror.map.report if view is not None and view.mirror.map is not None else None,
+        )
 
     def _run(self) -> None:
         try:
@@ -154,6 +185,9 @@ class MirrorWorker:
     def _handle(self, item: Any, is_newest: bool) -> None:
         if isinstance(item, StateArrived):
             self._on_state(item, is_newest)
+        elif isinstance(item, LinksArrived):
+            if self._fidelity is not None:
+                self._on_link_errors(self._fidelity.on_links(item.time_s, item.links))
         elif isinstance(item, ModelFound):
             self._on_model(item)
         elif isinstance(item, StartRecording):
@@ -164,11 +198,13 @@ class MirrorWorker:
     def _on_model(self, found: ModelFound) -> None:
         if self._model is not None and found.source != self._model.source:
             self.arrivals = ArrivalCounter()
+            self._fidelity.forget()
         if self._model is None or found.path != self._model.path:
             view = self._make_view(found.path)
             if self._view is not None:
                 self._view.close()
             self._view = view
+            self._fidelity = FidelityMonitor(view.scene.physics, self._rules, self._limits)
         self._model = found
         self.problem = ""
 
@@ -195,6 +231,7 @@ class MirrorWorker:
             recording.arrivals.arrived(state.episode, state.step)
         if not in_order or self._view is None:
             return
+        self._on_link_errors(self._fidelity.on_state(state))
         wants_frame = recording is not None and recording.wants(state.episode, state.step)
         if not wants_frame and not (is_newest and self._wanted()):
             return
@@ -203,14 +240,29 @@ class MirrorWorker:
         drawn = time.perf_counter() - started
         lag = 1e-9 * (time.time_ns() - arrived.published_ns)
         self.lag_s.add(lag)
+        self._joint_error = self._view.mirror.joint_error(state)
         if wants_frame:
             recording.add(state.episode, state.step, image)
             recording.lag_s.add(lag)
             recording.draw_s.add(drawn)
-            error = self._view.mirror.joint_error(state)
-            recording.joint_error = max(recording.joint_error, error)
+            recording.joint_error = max(recording.joint_error, self._joint_error)
         if self._wanted():
             self._on_image(image, state)
+
+    def _on_link_errors(self, errors: LinkErrors | None) -> None:
+        worst = errors.worst(self._limits) if errors is not None else None
+        if worst is None:
+            return
+        name, position, angle = worst
+        if self._recording is not None:
+            self._recording.links.add(errors)
+        wrong = position > self._limits.position_m or angle > self._limits.angle_rad
+        if wrong and self._warned_of != name:
+            _log.warning(
+                "the picture is wrong: link %s is %.3g mm and %.3g deg away from the simulator's",
+                name, 1e3 * position, np.degrees(angle),
+            )  # fmt: skip
+        self._warned_of = name if wrong else ""
 
     def _check_waiting(self) -> None:
         start, stop = self._starting, self._stopping

@@ -7,11 +7,13 @@ import av
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
+from sim_bridge.errors import TimedOut
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.waiting import Caller, Receiver
 from sim_interfaces import srv
@@ -102,6 +104,8 @@ def test_every_control_step_becomes_one_frame(client, record, processes, tmp_pat
     assert summary["joint_error_max_rad"] < 1e-9
     assert (summary["frames"], summary["received"]) == (40, 41)
     assert (summary["dropped"], summary["out_of_order"]) == (0, 0)
+    assert summary["links_compared"] == 8
+    assert summary["link_error_max_m"] < 1e-9 and summary["link_error_max_rad"] < 1e-9
     assert 0 < summary["lag_ms"]["p50"] <= summary["lag_ms"]["p99"] < 30_000
     assert summary["pid"] == mirror.pid != bridge.pid
 
@@ -123,6 +127,25 @@ def test_recordings_do_not_overlap(record, tmp_path):
     assert str(unwritable / "below") in refused.result.message
 
 
+def test_fidelity_is_published_with_its_numbers(client, node):
+    statuses = Receiver(node, DiagnosticStatus, names.MIRROR_FIDELITY, qos.ROBOT_STATE)
+    client.reset(seed=4)
+    client.step(HOLD)
+
+    def agreeing():
+        try:
+            status = statuses.take(2.0)
+        except TimedOut:
+            return None
+        values = {pair.key: pair.value for pair in status.values}
+        return values if "worst_link" in values else None
+
+    values = wait_until(agreeing, 60.0, "a fidelity status with links")
+    assert values["worst_link"].endswith(" mm, 0 deg") or "e-" in values["worst_link"]
+    assert (values["dropped"], float(values["joint_error_rad"])) == ("0", 0.0)
+    statuses.destroy()
+
+
 def test_the_image_topic_shows_the_newest_state(client, node):
     images = Receiver(node, Image, names.MIRROR_IMAGE, qos.IMAGES)
     wait_until(lambda: node.count_publishers(names.MIRROR_IMAGE), 30.0, "the mirror's image topic")
@@ -133,7 +156,7 @@ def test_the_image_topic_shows_the_newest_state(client, node):
         state = client.step(HOLD).state
         try:
             image = images.take(1.0)
-        except Exception:
+        except TimedOut:
             return None
         return image
 

@@ -25,6 +25,7 @@ ROLLOUT = "rollout"
 REPLAY = "replay"
 
 MIRROR_IMAGE = "mirror/image_raw"
+MIRROR_FIDELITY = "mirror/fidelity"
 RECORD = "mirror/record"
 
 CHUNK_INFO = "chunk_info"
