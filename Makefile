@@ -49,4 +49,4 @@ lock:
 	@tools/lock
 
 clean:
-	rm -rf .venv .venv-kilted .venv-system-* build build-* install install-* log
+	rm -rf .venv .venv-uv .venv-kilted .venv-system-* build build-* install install-* log

@@ -186,15 +186,15 @@ class _Resolver:
         self._process(element, self._get(element, "name", Path(command[0]).name), command)
 
     def _process(self, element: ElementTree.Element, name: str, command: list[str]) -> None:
-        on_exit = self._get(element, "on_exit", "ignore")
-        if on_exit not in ("shutdown", "ignore"):
-            raise LaunchError(f"on_exit is {on_exit!r}; valid: shutdown")
+        required = "on_exit" in element.attrib
+        if required and self._get(element, "on_exit") != "shutdown":
+            raise LaunchError(f"on_exit is {element.get('on_exit')!r}; valid: shutdown")
         environment = dict(self.scope.environment)
         for variable in self._selected(element, "env"):
             environment[self._get(variable, "name")] = self._get(variable, "value")
         numbered = f"{name}-{len(self.processes) + 1}"
         folder = self._get(element, "cwd") if "cwd" in element.attrib else None
-        process = Process(numbered, tuple(command), environment, folder, on_exit == "shutdown")
+        process = Process(numbered, tuple(command), environment, folder, required)
         self.processes.append(process)
 
 

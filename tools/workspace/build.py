@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from .environment import Environment, SetupError
 from .steps import digest, run_logged, run_step
+from .wheels import packages_key
 
 
 def build_inputs(environment: Environment) -> list[Path]:
@@ -55,9 +57,19 @@ def ensure_build(environment: Environment) -> bool:
     def build() -> None:
         if environment.sourced and not shutil.which("colcon", path=variables["PATH"]):
             raise SetupError("colcon is missing: apt-get install python3-colcon-common-extensions")
+        forget_other_python(environment)
         run_logged(build_command(environment), environment.build / "colcon.log", variables)
 
-    packages = (environment.venv / ".stamps" / "packages").read_text()
     command = " ".join(map(str, build_command(environment)))
+    packages = packages_key(environment, tests=False)
     key = digest([packages, command], build_inputs(environment))
     return run_step("colcon build", environment.install / ".stamp", key, build)
+
+
+def forget_other_python(environment: Environment) -> None:
+    """Remove what was built for another interpreter: CMake would keep using that one."""
+    marker = environment.build / ".python"
+    if not marker.exists() or marker.read_text() != sys.version:
+        for folder in (*environment.build.glob("*/"), environment.install):
+            shutil.rmtree(folder, ignore_errors=True)
+    marker.write_text(sys.version)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .build import ensure_build
 from .checks import check_machine, install_debian_packages
 from .environment import Environment, SetupError, find_environment
-from .wheels import ensure_packages, ensure_venv
+from .wheels import ensure_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,7 @@ def setup(arguments: list[str] | None = None) -> int:
             if options.apt:
                 install_debian_packages(environment.build / "apt.log")
             check_machine(environment, needs_space=not environment.venv.exists())
-            changed = ensure_venv(environment)
-            changed |= ensure_packages(environment, options.tests)
+            changed = ensure_packages(environment, options.tests)
             changed |= ensure_build(environment)
     except SetupError as error:
         print(f"[setup] {error}", file=sys.stderr)

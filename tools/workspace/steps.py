@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -60,4 +61,4 @@ def run_logged(
 
 def base_python() -> str:
     """The interpreter outside any venv, so that an active venv is not built from itself."""
-    return getattr(sys, "_base_executable", None) or sys.executable
+    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)

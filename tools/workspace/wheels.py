@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from .environment import Environment
@@ -20,65 +20,70 @@ _STALE_NUMPY = re.compile(
 _STALE_PYTHON = re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+")
 
 
-def ensure_venv(environment: Environment) -> bool:
-    """Create the venv, anew if the Python changed. True if it was created."""
-
-    def create() -> None:
-        for folder in (environment.venv, environment.install):
-            shutil.rmtree(folder, ignore_errors=True)
-        options = ["--system-site-packages"] if environment.sourced else []
-        log = environment.build / "venv.log"
-        run_logged([base_python(), "-m", "venv", *options, environment.venv], log)
-
-    stamp = environment.venv / ".stamps" / "venv"
-    return run_step("virtual environment", stamp, digest([base_python(), sys.version]), create)
-
-
 def ensure_uv(environment: Environment) -> Path:
-    """The pinned uv, in a corner of the venv that uv itself does not manage."""
-    ensure_venv(environment)
-    folder = environment.venv / "share" / "uv"
+    """The pinned uv, one file that all environments of this workspace share."""
+    folder = environment.root / ".venv-uv"
     lock = environment.root / "requirements" / "uv.lock"
-    if not lock.exists():
-        lock = lock.with_suffix(".in")
 
     def install() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        command = [environment.python, "-m", "pip", "install", "-q", "--no-deps"]
-        command += ["--disable-pip-version-check", "--target", folder, "-r", lock]
-        if lock.suffix == ".lock":
-            command.append("--require-hashes")
-        run_logged(command, environment.build / "uv.log")
+        folder.mkdir(exist_ok=True)
+        # Moved into place when complete: another environment may be set up at the same time.
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            log = environment.build / "uv.log"
+            run_logged([base_python(), "-m", "venv", temporary], log)
+            command = [f"{temporary}/bin/python", "-m", "pip", "install", "-q", "--no-deps"]
+            command += ["--disable-pip-version-check", "--require-hashes", "-r", lock]
+            run_logged(command, log)
+            os.replace(f"{temporary}/bin/uv", folder / "uv")
 
-    run_step("uv", environment.venv / ".stamps" / "uv", digest(files=[lock]), install)
-    return folder / "bin" / "uv"
+    run_step("uv", folder / ".stamp", digest(files=[lock]), install)
+    return folder / "uv"
 
 
 def ensure_packages(environment: Environment, tests: bool) -> bool:
-    """Install exactly what the lock says, and repair the wheels. True if something changed.
+    """A virtual environment with exactly what the lock says. True if something changed.
 
-    An environment that holds the test packages too is left as it is when they are not asked for.
+    The test packages go on top of the others; who does not ask for them keeps them.
     """
-    stamp = environment.venv / ".stamps" / "packages"
-    keys = {level: digest(files=[environment.lock(level)]) for level in (False, True)}
-    if not tests and stamp.exists() and stamp.read_text() == keys[True]:
+    stamp = environment.venv / ".stamp"
+    keys = {level: packages_key(environment, level) for level in (False, True)}
+    present = stamp.read_text() if stamp.exists() else ""
+    if present == keys[True] or (not tests and present == keys[False]):
         return False
     uv = ensure_uv(environment)
 
-    def sync() -> None:
-        command = [uv, "pip", "sync", "--require-hashes", "--python", environment.python]
-        if sys.stderr.isatty():
-            print(flush=True)
-            command.append(environment.lock(tests))
-            subprocess.run([str(part) for part in command], check=True)
-        else:
-            run_logged([*command, environment.lock(tests)], environment.build / "packages.log")
+    def create() -> None:
+        # Never `uv pip sync` into an old environment: the ROS wheels carry metadata of inner
+        # packages, which it takes for strangers and removes with their files.
+        options = ["--system-site-packages"] if environment.sourced else []
+        command = [uv, "venv", "-q", "--clear", *options, "--python", base_python()]
+        run_logged([*command, environment.venv], environment.build / "venv.log")
+        install(environment.lock(tests))
         if not environment.sourced:
             repair_cmake_exports(environment)
 
+    def install(lock: Path) -> None:
+        command = [uv, "pip", "install", "--no-deps", "--require-hashes"]
+        command += ["--python", environment.python, "-r", lock]
+        if sys.stderr.isatty():
+            print(flush=True)
+            subprocess.run([str(part) for part in command], check=True)
+        else:
+            run_logged(command, environment.build / "packages.log")
+
+    if tests and present == keys[False]:
+        return run_step(
+            "test packages", stamp, keys[True], lambda: install(environment.lock(tests=True))
+        )
     what = "Python packages" if environment.sourced else f"ROS 2 {environment.distro} wheels"
     title = f"{what}{' and test packages' if tests else ''}"
-    return run_step(title, stamp, keys[tests], sync)
+    return run_step(title, stamp, keys[tests], create)
+
+
+def packages_key(environment: Environment, tests: bool) -> str:
+    """What the virtual environment depends on."""
+    # Not where the lock lies: clones may share an environment (tools/isaac).
+    return digest([base_python(), sys.version, environment.lock(tests).read_text()])
 
 
 def repair_cmake_exports(environment: Environment) -> int:
