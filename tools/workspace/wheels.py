@@ -23,6 +23,7 @@ _STALE_PYTHON = re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+")
 def ensure_uv(environment: Environment) -> Path:
     """The pinned uv, one file that all environments of this workspace share."""
     folder = environment.root / ".venv-uv"
+    uv, stamp = folder / "uv", folder / ".stamp"
     lock = environment.root / "requirements" / "uv.lock"
 
     def install() -> None:
@@ -34,10 +35,12 @@ def ensure_uv(environment: Environment) -> Path:
             command = [f"{temporary}/bin/python", "-m", "pip", "install", "-q", "--no-deps"]
             command += ["--disable-pip-version-check", "--require-hashes", "-r", lock]
             run_logged(command, log)
-            os.replace(f"{temporary}/bin/uv", folder / "uv")
+            os.replace(f"{temporary}/bin/uv", uv)
 
-    run_step("uv", folder / ".stamp", digest(files=[lock]), install)
-    return folder / "uv"
+    if not uv.exists():
+        stamp.unlink(missing_ok=True)
+    run_step("uv", stamp, digest(files=[lock]), install)
+    return uv
 
 
 def ensure_packages(environment: Environment, tests: bool) -> bool:
