@@ -137,9 +137,10 @@ def _remote_policy(
         enable_rosout=False,
     )
     stack.callback(node.destroy_node)
-    client = PolicyClient(node, spec.action, settings.policy, client_id=f"evaluate-{os.getpid()}-{name}")
+    client = PolicyClient(node, client_id=f"evaluate-{os.getpid()}-{name}")
     stack.callback(client.close)
     client.wait_for_policy(_CONNECT_TIMEOUT_S)
+    client.bind(spec.action, settings.policy)
     return client
 
 

