@@ -161,9 +161,8 @@ class _Resolver:
         command = [str(path), *self.scope.words(element.get("args", "")), "--ros-args"]
         if "name" in element.attrib:
             command += ["-r", f"__node:={self._get(element, 'name')}"]
-        namespace = self._get(element, "namespace", "").strip("/")
-        if namespace:
-            command += ["-r", f"__ns:=/{namespace}"]
+        if "namespace" in element.attrib:
+            command += ["-r", f"__ns:=/{self._get(element, 'namespace').strip('/')}"]
         for parameter in self._selected(element, "param"):
             command += self._parameter(parameter)
         for remap in self._selected(element, "remap"):
