@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workspace.build import ensure_build
 from workspace.environment import SetupError
-from workspace.wheels import ensure_packages, ensure_uv, ensure_venv
+from workspace.wheels import ensure_packages, ensure_uv
 
 from .environment import IsaacEnvironment, find_python
 
@@ -72,13 +72,12 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _prepare(environment: IsaacEnvironment, lock: bool, build: bool) -> bool:
-    if not (environment.venv / ".stamps" / "packages").exists():
+    if not (environment.venv / ".stamp").exists():
         print(_NOTICE.format(venv=environment.venv), flush=True)
         _check_disk(environment.venv)
-    changed = ensure_venv(environment)
     if lock:
         _compile_lock(environment)
-    changed |= ensure_packages(environment, tests=False)
+    changed = ensure_packages(environment, tests=False)
     return ensure_build(environment) | changed if build else changed
 
 
