@@ -1,6 +1,6 @@
 """Success rate of a policy over seeded episodes, on several simulators at once.
 
-    ros2 run policy_node evaluate --policy CHECKPOINT --episodes 50 --num-envs 2 --output DIR
+ros2 run policy_node evaluate --policy CHECKPOINT --episodes 50 --num-envs 2 --output DIR
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class LocalBridges:
 
     def check(self) -> None:
         """OperationFailed with the end of its log when a bridge has died."""
-        for namespace, process in zip(self.namespaces, self._processes):
+        for namespace, process in zip(self.namespaces, self._processes, strict=True):
             if process.poll() is not None:
                 lines = self._log(namespace).read_text(errors="replace").splitlines()
                 tail = "\n".join(lines[-_LOG_TAIL:])
@@ -90,7 +90,14 @@ class LocalBridges:
             )
 
     def _command(self, namespace: str) -> Sequence[str]:
-        command = [sys.executable, "-m", "sim_bridge.node", "--ros-args", "-r", f"__ns:=/{namespace}"]
+        command = [
+            sys.executable,
+            "-m",
+            "sim_bridge.node",
+            "--ros-args",
+            "-r",
+            f"__ns:=/{namespace}",
+        ]
         for name, value in self._parameters.items():
             if value:
                 # Quoted: a value such as {"a": 1} would otherwise be read as YAML.

@@ -100,7 +100,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     known.discard("execution")
     unknown = sorted(set(content) - known)
     if unknown:
-        raise InvalidRequest(f"{path}: unknown {', '.join(unknown)}; valid: {', '.join(sorted(known))}")
+        raise InvalidRequest(
+            f"{path}: unknown {', '.join(unknown)}; valid: {', '.join(sorted(known))}"
+        )
     return content
 
 

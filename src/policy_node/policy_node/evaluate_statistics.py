@@ -6,9 +6,7 @@ import math
 from statistics import NormalDist
 
 
-def wilson_interval(
-    successes: int, trials: int, confidence: float = 0.95
-) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Lower and upper bound of a success probability (Wilson 1927).
 
     Unlike the normal approximation it stays within 0..1 and means something at 0 of n and n

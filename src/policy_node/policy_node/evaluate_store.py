@@ -90,7 +90,9 @@ class ResultStore:
         keys = sorted(found.keys() | self._identity.keys())
         changed = [k for k in keys if found.get(k) != self._identity.get(k)]
         if changed:
-            listed = "; ".join(f"{k}: {found.get(k)!r} there, {self._identity.get(k)!r} now" for k in changed)
+            listed = "; ".join(
+                f"{k}: {found.get(k)!r} there, {self._identity.get(k)!r} now" for k in changed
+            )
             raise IncorrectState(
                 f"{self.folder} holds an evaluation with other settings ({listed}); "
                 "choose another output folder, or delete it"

@@ -90,7 +90,9 @@ def test_an_observation_becomes_a_batch_by_name():
 
 
 def test_what_does_not_fit_is_named():
-    observation = Observation(joint_positions=np.zeros(2), images={"top": np.zeros((4, 4, 3), "u1")})
+    observation = Observation(
+        joint_positions=np.zeros(2), images={"top": np.zeros((4, 4, 3), "u1")}
+    )
     with pytest.raises(CheckpointError, match=r"shape \(3,\); observed: \(2,\)"):
         lerobot_inputs({"observation.state": {"shape": [3]}}, observation)
     with pytest.raises(CheckpointError, match="camera 'front'; observed: top"):

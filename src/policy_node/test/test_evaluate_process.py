@@ -83,7 +83,15 @@ def test_local_and_remote_policies_give_the_same_episodes(tmp_path, policy):
     run(local, *options, "--num-envs", "1", policy=address)
 
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
-    node = ("--ros-args", "-p", f"policy:={address}", "-r", "spec:=/env_0/spec", "-r", "__ns:=/brain")
+    node = (
+        "--ros-args",
+        "-p",
+        f"policy:={address}",
+        "-r",
+        "spec:=/env_0/spec",
+        "-r",
+        "__ns:=/brain",
+    )
     with Process.module("policy_node.node", *node, log=tmp_path / "node.log", env=env):
         options = (*options, "--num-envs", "2", "--policy-node", "brain")
         run(remote, *options, policy="", env=env)

@@ -51,7 +51,9 @@ def test_summary_does_not_depend_on_the_order_of_finishing():
 def test_episodes_are_on_disk_as_soon_as_they_are_added(tmp_path):
     store = ResultStore(tmp_path, {"policy": "expert"})
     store.add(line(3))
-    assert [json.loads(t)["index"] for t in (tmp_path / EPISODES_FILE).read_text().splitlines()] == [3]
+    assert [
+        json.loads(t)["index"] for t in (tmp_path / EPISODES_FILE).read_text().splitlines()
+    ] == [3]
     again = ResultStore(tmp_path, {"policy": "expert"})
     assert again.finished == {3}
 

@@ -18,7 +18,7 @@ def test_demonstrations_survive_the_disk(tmp_path):
     data.save(tmp_path / "demos.npz")
     loaded = Demonstrations.load(tmp_path / "demos.npz")
     assert loaded.settings == {"task": "t"} and loaded.steps == 8
-    for a, b in zip(loaded.episodes, data.episodes):
+    for a, b in zip(loaded.episodes, data.episodes, strict=True):
         assert a.seed == b.seed
         assert np.array_equal(a.states, b.states) and np.array_equal(a.actions, b.actions)
         assert np.array_equal(a.followed, b.followed)

@@ -43,7 +43,9 @@ class ExecutionSettings:
             raise ValueError(f"unknown aggregator {self.aggregate!r}; valid: {valid}")
         _check("execute", self.execute, self.execute >= 0, "0 (all) or more")
         _check("threshold", self.threshold, 0.0 <= self.threshold <= 1.0, "0 to 1")
-        _check("execution_horizon", self.execution_horizon, self.execution_horizon >= 1, "1 or more")
+        _check(
+            "execution_horizon", self.execution_horizon, self.execution_horizon >= 1, "1 or more"
+        )
         _check("delay_steps", self.delay_steps, self.delay_steps >= -1, "-1 (real time) or more")
 
 

@@ -1,6 +1,6 @@
 """Collect demonstrations of the SO-101 task through simulator bridges.
 
-    ros2 run policy_node collect_demonstrations --episodes 800 --num-envs 2 --output demos.npz
+ros2 run policy_node collect_demonstrations --episodes 800 --num-envs 2 --output demos.npz
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def _description(seeds: Sequence[int], settings: PerturbationSettings) -> dict[s
 
 
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="collect_demonstrations", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="collect_demonstrations", description=__doc__.split("\n\n")[0]
+    )
     parser.add_argument("--episodes", type=int, default=800)
     parser.add_argument("--seed", type=int, default=100_000, help="of the first episode")
     parser.add_argument("--num-envs", type=int, default=2)

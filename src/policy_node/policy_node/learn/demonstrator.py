@@ -40,7 +40,7 @@ _JAWS_CLOSED = (Phase.CLOSE, Phase.LIFT, Phase.TRAVERSE, Phase.LOWER)
 
 @dataclass(frozen=True)
 class Scene:
-    """What decides the phase: points ``(3,)`` [m] in the world, the jaw's angle, and its command."""
+    """What decides the phase: world points ``(3,)`` [m], the jaw and its command."""
 
     grasp: np.ndarray
     block: np.ndarray

@@ -1,6 +1,6 @@
 """Turn trained weights into a checkpoint folder that runs without torch (needs torch).
 
-    ros2 run policy_node export_policy --run run/ --output checkpoints/so101_pick_place
+ros2 run policy_node export_policy --run run/ --output checkpoints/so101_pick_place
 """
 
 from __future__ import annotations

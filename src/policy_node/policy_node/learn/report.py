@@ -1,6 +1,6 @@
 """Write the training report of a checkpoint: data, settings, loss curve, success table.
 
-    ros2 run policy_node report_policy --run run/ --evaluations open_loop/ ... --output checkpoint/
+ros2 run policy_node report_policy --run run/ --evaluations open_loop/ ... --output checkpoint/
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Train the chunk policy on demonstrations (needs torch).
 
-    ros2 run policy_node train_policy --demonstrations demos.npz --output run/
+ros2 run policy_node train_policy --demonstrations demos.npz --output run/
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Trainer:
         model = ModelSettings(SPEC.state_size, len(SPEC.action_names), SPEC.horizon)
         self.model = ChunkTransformer(model)
         self.average = torch.optim.swa_utils.AveragedModel(
-            self.model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
+            self.model,
+            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay),
         )
         self._training = _tensors(training, stats)
         self._validation = _tensors(validation, stats)

@@ -123,7 +123,9 @@ def _safetensors(path: Path, spec: ChunkPolicySpec, device: str) -> tuple[Networ
         network = ChunkTransformer(ModelSettings(**spec.network))
         network.load_state_dict(safetensors.torch.load_file(path))
     except (TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path.name} does not fit the network of the spec: {error}") from None
+        raise CheckpointError(
+            f"{path.name} does not fit the network of the spec: {error}"
+        ) from None
     return _torch_network(network.to(device).eval(), device), device
 
 

@@ -57,7 +57,8 @@ class Feature:
         value = np.ravel(observation.arrays[self.name])
         if value.size != self.size:
             raise CheckpointError(
-                f"the policy needs {self.size} values in array {self.name!r}; observed: {value.size}"
+                f"the policy needs {self.size} values in array {self.name!r}; "
+                f"observed: {value.size}"
             )
         return value
 

@@ -33,7 +33,9 @@ def lerobot_inputs(
         value = _input(name, observation)
         shape = tuple(feature["shape"])
         if value.shape != shape:
-            raise CheckpointError(f"the policy needs {name} of shape {shape}; observed: {value.shape}")
+            raise CheckpointError(
+                f"the policy needs {name} of shape {shape}; observed: {value.shape}"
+            )
         inputs[name] = value
     return inputs
 
@@ -67,7 +69,9 @@ class LeRobotSource:
     def __init__(self, folder: Path, device: str = "auto") -> None:
         config = json.loads((folder / "config.json").read_text())
         if "type" not in config or "input_features" not in config:
-            raise CheckpointError(f"{folder / 'config.json'} is not LeRobot's: no type, input_features")
+            raise CheckpointError(
+                f"{folder / 'config.json'} is not LeRobot's: no type, input_features"
+            )
         if importlib.util.find_spec("lerobot") is None:
             raise CheckpointError(
                 f"{folder} is a LeRobot {config['type']!r} policy, which needs the Python package "
