@@ -44,9 +44,8 @@ def report(uses: list[Use], versions: dict[str, str]) -> str:
     lines = [f"{name} {version}" for name, version in sorted(versions.items())]
     lines.append("")
     for use in sorted(first.values(), key=lambda use: use.symbol):
-        lines.append(
-            f"{'UNKNOWN' if use.problem else 'ok'}  {use.symbol}  {use.where}  {use.problem}".rstrip()
-        )
+        verdict = "UNKNOWN" if use.problem else "ok"
+        lines.append(f"{verdict}  {use.symbol}  {use.where}  {use.problem}".rstrip())
     unknown = sum(bool(use.problem) for use in first.values())
     lines += ["", f"{len(first)} symbols, {unknown} unknown"]
     return "\n".join(lines)

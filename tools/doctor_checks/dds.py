@@ -62,8 +62,8 @@ def to_host(environment: Environment, host: str) -> list[Finding]:
         return [*findings, found(f"DDS to {host}", value)]
     domain = variables.get("ROS_DOMAIN_ID", "0")
     remedy = (
-        f"run `tools/doctor --listen` there with ROS_DOMAIN_ID={domain}; if it runs, UDP is blocked: open "
-        f"ports {7400 + 250 * int(domain)} to {7649 + 250 * int(domain)}, or use one SSH tunnel "
+        f"run `tools/doctor --listen` there with ROS_DOMAIN_ID={domain}; if it runs, UDP is blocked: "
+        f"open ports {7400 + 250 * int(domain)} to {7649 + 250 * int(domain)}, or use one SSH tunnel "
         "(docs/how-to/other-machines.md)"
     )
     return [*findings, missing(f"DDS to {host}", f"no answer in {_WAIT_S:g} s", remedy)]

@@ -62,7 +62,10 @@ def draws(environment: Environment) -> Finding:
     done = _python(environment, _DRAW, MUJOCO_GL=backend)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["?"])[-1][:120]
-        remedy = "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri, or libosmesa6 and MUJOCO_GL=osmesa"
+        remedy = (
+            "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri, "
+            "or libosmesa6 and MUJOCO_GL=osmesa"
+        )
         return missing("OpenGL", f"{backend}: {reason}", remedy)
     renderer = done.stdout.strip()
     software = " (software: lower the mirror's quality for speed)" if "llvmpipe" in renderer else ""

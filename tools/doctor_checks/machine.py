@@ -33,8 +33,8 @@ def gpu() -> Finding:
         return absent(
             "GPU",
             "no NVIDIA driver (nvidia-smi not found)",
-            "Isaac Lab, MuJoCo and the mirror run on the CPU; Isaac Sim's renderer needs an RTX GPU "
-            "and its driver (apt-get install nvidia-driver-580)",
+            "Isaac Lab, MuJoCo and the mirror run on the CPU; Isaac Sim's renderer needs an RTX "
+            "GPU and its driver (apt-get install nvidia-driver-580)",
         )
     query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     done = subprocess.run([program, *query], capture_output=True, text=True, timeout=30)
@@ -136,8 +136,14 @@ def port(number: int, what: str) -> Finding:
 
 def ros_variables() -> list[Finding]:
     """What of the calling shell changes who can be reached."""
-    names = ("ROS_DOMAIN_ID", "ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS",
-             "ROS_DISCOVERY_SERVER", "FASTDDS_DEFAULT_PROFILES_FILE")  # fmt: skip
+    names = (
+        "ROS_DOMAIN_ID",
+        "ROS_LOCALHOST_ONLY",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE",
+        "ROS_STATIC_PEERS",
+        "ROS_DISCOVERY_SERVER",
+        "FASTDDS_DEFAULT_PROFILES_FILE",
+    )
     said = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
     findings = [found("ROS variables", ", ".join(said) or "none set: domain 0, whole subnet")]
     profiles = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")

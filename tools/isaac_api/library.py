@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,6 +59,7 @@ class Library:
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
+        self._parsed: dict[str, tuple[ast.Module, ...]] = {}
         self._namespaces = {
             ".".join(name.split(".")[:i])
             for name in sources.modules
@@ -70,7 +70,6 @@ class Library:
         known = name in self.sources.modules or name in self._namespaces
         return Symbol("module", name) if known else None
 
-    @functools.cache
     def attribute(self, module: str, name: str) -> Symbol | None:
         """What ``module.name`` is, through re-exports; None when there is no such name."""
         return self._attribute(module, name, frozenset())
@@ -216,15 +215,16 @@ class Library:
                 names.update(t.id for t in node.targets if isinstance(t, ast.Name))
         return names
 
-    @functools.cache
     def _trees(self, module: str) -> tuple[ast.Module, ...]:
-        trees = []
-        for text in self.sources.modules.get(module, []):
-            try:
-                trees.append(ast.parse(text))
-            except SyntaxError:
-                continue
-        return tuple(trees)
+        if module not in self._parsed:
+            trees = []
+            for text in self.sources.modules.get(module, []):
+                try:
+                    trees.append(ast.parse(text))
+                except SyntaxError:
+                    continue
+            self._parsed[module] = tuple(trees)
+        return self._parsed[module]
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
@@ -253,7 +253,9 @@ def call_problem(function: ast.AST, positional: int, keywords: list[str], bound:
     if positional > len(names) and not arguments.vararg:
         return f"{positional} positional arguments, takes {len(names)}"
     required = names[: len(names) - len(arguments.defaults)]
-    required += [a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults) if d is None]
+    required += [
+        a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is None
+    ]
     for index, name in enumerate(required):
         given = name in keywords or (name in names and index < positional)
         if not given and "**" not in keywords and "*" not in keywords:

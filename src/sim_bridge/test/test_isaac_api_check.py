@@ -83,26 +83,27 @@ class World:
     assert done.stdout.rstrip().endswith("symbols, 0 unknown")
 
 
+ARM = "from isaacsim.core.prims import Arm\n"
+MANAGER = "from isaacsim.core.manager import Manager\n"
+LOOP = "def go(arms: dict[str, Arm]):\n    for arm in arms.values():\n        arm.fly()\n"
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("from isaacsim.core.prims import Leg\n", "isaacsim.core.prims.Leg"),
         ("import isaacsim.core.legs as legs\n", "isaacsim.core.legs"),
-        ("from isaacsim.core.prims import Arm\nArm('a').fly()\n", "Arm.fly"),
-        ("from isaacsim.core.prims import Arm\nArm('a').set_targets([1], joints=[0])\n", "no parameter 'joints'"),
-        ("from isaacsim.core.prims import Arm\nArm('a').set_targets()\n", "parameter 'values' is missing"),
-        ("from isaacsim.core.prims import Arm\nArm('a').camera.zoom()\n", "Base.zoom"),
-        ("from isaacsim.core.prims import Arm\nArm('a', 2.0)\n", "2 positional arguments"),
-        ("from isaacsim.core.manager import Manager\nManager.step(2)\n", "1 positional arguments"),
+        (ARM + "Arm('a').fly()\n", "Arm.fly"),
+        (ARM + "Arm('a').set_targets([1], joints=[0])\n", "no parameter 'joints'"),
+        (ARM + "Arm('a').set_targets()\n", "parameter 'values' is missing"),
+        (ARM + "Arm('a').camera.zoom()\n", "Base.zoom"),
+        (ARM + "Arm('a', 2.0)\n", "2 positional arguments"),
+        (ARM + LOOP, "Arm.fly"),
+        (MANAGER + "Manager.step(2)\n", "1 positional arguments"),
         ("from isaaclab.cfg import Cfg\nCfg(depth=1)\n", "Cfg(depth=)"),
-        (
-            "from isaacsim.core.prims import Arm\ndef go(arms: dict[str, Arm]):\n"
-            "    for arm in arms.values():\n        arm.fly()\n",
-            "Arm.fly",
-        ),
         ("from isaacsim.core.old import Old\n", "deprecated"),
     ],
-)  # fmt: skip
+)
 def test_an_invented_or_deprecated_name_fails(wheels, tmp_path, text, named):
     done = run(wheels, tmp_path, text)
     assert done.returncode == 1, done.stdout + done.stderr

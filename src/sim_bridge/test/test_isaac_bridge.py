@@ -7,6 +7,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+
 from sim_bridge.remote_env import RemoteEnv
 from sim_bridge.testing import Process, free_domain_id
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from sim_bridge.errors import (
     FeatureUnsupported,
     InvalidRequest,
@@ -87,6 +88,7 @@ def test_a_seed_is_a_scene_and_repeats_bit_for_bit(simulator, expert):
 def test_links_agree_with_mujoco_over_a_task_motion(simulator, expert):
     """The engine's own link poses against MuJoCo's kinematics of the MJCF, joints by name."""
     import mujoco
+
     from sim_bridge.model_files import resolve_uri
 
     model = mujoco.MjModel.from_xml_path(str(resolve_uri(simulator.spec.model.uri)))
@@ -98,10 +100,10 @@ def test_links_agree_with_mujoco_over_a_task_motion(simulator, expert):
         simulator.step(target)
         state, links = simulator.state(), simulator.link_poses()
         travel.append(state.joint_positions)
-        for name, position in zip(state.joint_names, state.joint_positions):
+        for name, position in zip(state.joint_names, state.joint_positions, strict=True):
             data.qpos[int(model.joint(name.split("/")[1]).qposadr[0])] = position
         mujoco.mj_kinematics(model, data)
-        for name, pose in zip(links.names, links.poses):
+        for name, pose in zip(links.names, links.poses, strict=True):
             if name.startswith("so101/"):
                 body = data.body(name.split("/")[1])
                 errors_m.append(np.linalg.norm(body.xpos - pose[:3]))
@@ -229,6 +231,7 @@ def test_an_unknown_option_is_named():
 
 def test_cuda_where_there_is_none_is_said():
     import warp
+
     from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
 
     if warp.is_cuda_available():

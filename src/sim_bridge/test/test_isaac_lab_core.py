@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from sim_bridge.errors import InvalidRequest, InvalidState, NotFound, OperationFailed
 from sim_bridge.simulators import isaac_lab_memory as memory
 from sim_bridge.simulators.isaac_lab_assets import usd_from_mjcf
@@ -174,7 +175,7 @@ def test_names_survive_the_joint_order_of_the_other_engine():
     arm.actuators.target_command.position.torch[0] = [1.1, 1.2, 1.3, 1.4]
     newton, other, _ = scene_of(depth_first)
     newton.write(physx.state(0.0))
-    assert dict(zip(depth_first, other.data.joint_pos.torch[0])) == {
+    assert dict(zip(depth_first, other.data.joint_pos.torch[0], strict=True)) == {
         "left_shoulder": 0.1, "right_shoulder": 0.2, "left_elbow": 0.3, "right_elbow": 0.4
     }  # fmt: skip
     np.testing.assert_allclose(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound, OperationFailed
 from sim_bridge.simulators import isaac_sim_scene as scene
 from sim_bridge.simulators.isaac_sim import IsaacSimSimulator, open_isaac_sim

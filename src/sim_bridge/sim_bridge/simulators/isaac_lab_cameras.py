@@ -37,7 +37,7 @@ class IsaacLabCameras:
 
 
 def pinhole(width: int, height: int, fovy_deg: float) -> tuple[float, float, float]:
-    """Focal length, horizontal and vertical aperture (one unit for all) of a square-pixel camera."""
+    """Focal length, horizontal and vertical aperture, in one unit, for square pixels."""
     vertical = 24.0
     focal = 0.5 * vertical / float(np.tan(np.radians(fovy_deg) / 2))
     return focal, vertical * width / height, vertical

@@ -17,7 +17,7 @@ _CONTACTS = 96
 
 @dataclass(frozen=True)
 class PhysicsChoice:
-    """``engine`` physx, or newton with its MuJoCo Warp solver, on ``device``: auto, cpu, cuda, cuda:N."""
+    """``engine`` physx, or newton (MuJoCo Warp), on ``device``: auto, cpu, cuda, cuda:N."""
 
     engine: str = "physx"
     device: str = "auto"

@@ -53,7 +53,7 @@ class IsaacLabScene:
         specs = []
         for entity, articulation in self._articulations.items():
             limits = _array(articulation.data.joint_pos_limits.torch)[0]
-            for joint, (lower, upper) in zip(articulation.joint_names, limits):
+            for joint, (lower, upper) in zip(articulation.joint_names, limits, strict=True):
                 name = f"{entity}/{joint}"
                 specs.append(JointSpec(name, name not in prismatic, float(lower), float(upper)))
         return tuple(specs)
@@ -85,7 +85,9 @@ class IsaacLabScene:
         """Write the joints, bodies and targets that ``state`` names; leave the others alone."""
         for entity, articulation in self._articulations.items():
             self._write_joints(entity, articulation, state)
-        for name, pose, twist in zip(state.body_names, state.body_poses, state.body_twists):
+        for name, pose, twist in zip(
+            state.body_names, state.body_poses, state.body_twists, strict=True
+        ):
             asset = self._bodies[name] if name in self._bodies else self._articulations[name]
             world = np.array(pose, dtype=float)
             world[:3] += self._origin
@@ -109,7 +111,9 @@ class IsaacLabScene:
         index = {f"{entity}/{joint}": i for i, joint in enumerate(articulation.joint_names)}
         rows = [(index[n], i) for i, n in enumerate(state.joint_names) if n in index]
         targets = {
-            index[n]: v for n, v in zip(state.target_names, state.target_positions) if n in index
+            index[n]: v
+            for n, v in zip(state.target_names, state.target_positions, strict=True)
+            if n in index
         }
         if rows:
             ids = [joint for joint, _ in rows]
@@ -153,7 +157,7 @@ def check_finite(state: SimState) -> None:
         ("pose of body", state.body_names, state.body_poses),
         ("twist of body", state.body_names, state.body_twists),
     ):
-        for name, value in zip(names, values):
+        for name, value in zip(names, values, strict=True):
             if not np.isfinite(value).all():
                 raise OperationFailed(
                     f"the engine returned {value} for {kind} {name!r}: the simulation diverged. "

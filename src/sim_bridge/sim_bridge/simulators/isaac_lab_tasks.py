@@ -78,7 +78,7 @@ def _open_registered(
     import isaaclab_tasks  # noqa: F401  (registers the tasks)
     from isaaclab_tasks.utils import parse_env_cfg
 
-    known = [name for name in gymnasium.registry if name.startswith("Isaac-")]
+    known = [name for name in gymnasium.registry if name.startswith("Isaac")]
     if task not in gymnasium.registry:
         near = difflib.get_close_matches(task, known, 5, 0.4) or known[:5]
         raise NotFound(
@@ -89,13 +89,18 @@ def _open_registered(
         cfg = parse_env_cfg(task, device=device, num_envs=1, overrides=overrides)
         cfg.sim.physics = physics_cfg(choice, device)
         env = gymnasium.make(task, cfg=cfg).unwrapped
-    except BridgeError:
-        raise
-    except FileNotFoundError as error:
-        raise NotFound(
+    except Exception as error:
+        raise typed_failure(task, error) from error
+    return OpenTask(env)
+
+
+def typed_failure(task: str, error: Exception) -> BridgeError:
+    """What went wrong while a registered task was opened, with the remedy where there is one."""
+    if isinstance(error, BridgeError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return NotFound(
             f"task {task!r} needs an asset that this machine does not have ({error}). Isaac Lab's "
             "own tasks load their assets from NVIDIA's storage over the network"
-        ) from error
-    except Exception as error:
-        raise OperationFailed(f"task {task!r} cannot be opened here: {error!r}") from error
-    return OpenTask(env)
+        )
+    return OperationFailed(f"task {task!r} cannot be opened here: {error!r}")

@@ -116,7 +116,7 @@ class IsaacSimSimulator:
 
     def step(self, action: np.ndarray) -> StepOutcome:
         for robot, rows in self._rows(self._joint_names).items():
-            indices, picked = zip(*rows)
+            indices, picked = zip(*rows, strict=True)
             self._world.set_dof_targets(
                 robot, indices, np.asarray(action, dtype=float)[list(picked)]
             )
@@ -126,7 +126,10 @@ class IsaacSimSimulator:
 
     def state(self, native: bool = False) -> SimState:
         """Without an engine block: Isaac Sim offers no state beyond positions and velocities."""
-        values = [np.concatenate(v) for v in zip(*(self._world.dof_state(r) for r in self._robots))]
+        values = [
+            np.concatenate(v)
+            for v in zip(*(self._world.dof_state(r) for r in self._robots), strict=True)
+        ]
         positions, velocities, targets = (np.asarray(v, dtype=float) for v in values)
         names = (*self._floating, *self._bodies)
         roots = [self._root(name) for name in names]
@@ -168,15 +171,17 @@ class IsaacSimSimulator:
 
     def _write(self, state: SimState) -> None:
         for robot, rows in self._rows(state.joint_names).items():
-            indices, picked = (list(v) for v in zip(*rows))
+            indices, picked = (list(v) for v in zip(*rows, strict=True))
             positions = np.asarray(state.joint_positions, dtype=float)[picked]
             self._world.set_dofs(
                 robot, indices, positions, np.asarray(state.joint_velocities, dtype=float)[picked]
             )
         for robot, rows in self._rows(state.target_names).items():
-            indices, picked = (list(v) for v in zip(*rows))
+            indices, picked = (list(v) for v in zip(*rows, strict=True))
             self._world.set_dof_targets(robot, indices, np.asarray(state.target_positions)[picked])
-        for name, pose, twist in zip(state.body_names, state.body_poses, state.body_twists):
+        for name, pose, twist in zip(
+            state.body_names, state.body_poses, state.body_twists, strict=True
+        ):
             pose = np.asarray(pose, dtype=float)
             velocity = com_twist(pose, self._world.root_com(name), np.asarray(twist, dtype=float))
             self._world.set_root(name, pose[:3], wxyz(pose[3:]), velocity[:3], velocity[3:])

@@ -31,7 +31,8 @@ class CameraOptions:
             )
         if not 0 < self.fovy_deg < 180 or self.rate_hz < 0:
             raise InvalidRequest(
-                f"camera fovy_deg {self.fovy_deg}, rate_hz {self.rate_hz}; valid: 0 to 180, 0 or more"
+                f"camera fovy_deg {self.fovy_deg}, rate_hz {self.rate_hz}; "
+                "valid: 0 to 180, 0 or more"
             )
 
 
@@ -41,7 +42,8 @@ class IsaacSimOptions:
 
     ``stiffness`` and ``damping`` override the drives' gains where positive ([N m/rad, N m s/rad]
     or [N/m, N s/m]); ``joint_noise`` [rad or m] and ``body_noise_m`` (horizontal) are half widths
-    of a seeded deviation at reset; ``entities`` renames root links; ``headless`` off opens a window.
+    of a seeded deviation at reset; ``entities`` renames root links; ``headless`` off opens a
+    window.
     """
 
     physics: str = "physx"
