@@ -61,10 +61,10 @@ def to_host(environment: Environment, host: str) -> list[Finding]:
         value = f"{done.stdout.strip()} us median round trip"
         return [*findings, found(f"DDS to {host}", value)]
     domain = variables.get("ROS_DOMAIN_ID", "0")
+    first = 7400 + 250 * int(domain)
     remedy = (
-        f"run `tools/doctor --listen` there with ROS_DOMAIN_ID={domain}; if it runs, UDP is blocked: "
-        f"open ports {7400 + 250 * int(domain)} to {7649 + 250 * int(domain)}, or use one SSH tunnel "
-        "(docs/how-to/other-machines.md)"
+        f"run `tools/doctor --listen` there with ROS_DOMAIN_ID={domain}; if it runs, UDP is "
+        f"blocked: open ports {first} to {first + 249}, or use one SSH tunnel (docs/how-to)"
     )
     return [*findings, missing(f"DDS to {host}", f"no answer in {_WAIT_S:g} s", remedy)]
 
