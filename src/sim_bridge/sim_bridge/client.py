@@ -92,7 +92,6 @@ class BridgeClient:
 
     def renew(self) -> None:
         """Become a new client, with numbers from 1: for a bridge that was restarted."""
-        self.release()
         self.client_id = f"{self.client_id.partition('#')[0]}#{uuid.uuid4().hex[:6]}"
         self._sequence = 0
         self._in_doubt = False
@@ -114,12 +113,20 @@ class BridgeClient:
         return _reply(self._numbered(self._reset, request))
 
     def step(
-        self, actions: np.ndarray, cameras: Sequence[str] = (), jpeg: bool = False
+        self,
+        actions: np.ndarray,
+        cameras: Sequence[str] = (),
+        jpeg: bool = False,
+        lean: bool = False,
     ) -> StepReply:
-        """``actions (A,)`` or ``(n, A)``; the episode's end cuts the rest off."""
+        """``actions (A,)`` or ``(n, A)``; the episode's end cuts the rest off.
+
+        ``lean`` leaves out the state and the observation's joints, for speed.
+        """
         rows = np.atleast_2d(actions)
-        request = srv.Step.Request(num_steps=len(rows), cameras=list(cameras), jpeg=jpeg)
-        request.actions = doubles(rows)
+        request = srv.Step.Request(
+            num_steps=len(rows), cameras=list(cameras), jpeg=jpeg, lean=lean, actions=doubles(rows)
+        )
         response = self._numbered(self._step, request)
         return _reply(
             response,
@@ -145,6 +152,10 @@ class BridgeClient:
 
     def acquire(self, lease_s: float = 0.0) -> ControlReply:
         return self._control_call(srv.Control.Request.ACQUIRE, lease_s)
+
+    def query(self) -> ControlReply:
+        """Who has control, and the last number of ours that the bridge executed."""
+        return self._control_call(srv.Control.Request.QUERY)
 
     def release(self) -> ControlReply:
         return self._control_call(srv.Control.Request.RELEASE)
@@ -176,7 +187,7 @@ class BridgeClient:
     def _numbered(self, caller: Caller, request: Any) -> Any:
         """Send under the next number; a number is used up only when the request succeeded."""
         if self._in_doubt:
-            self._sequence = max(self._sequence, self.acquire().last_sequence)
+            self._sequence = max(self._sequence, self.query().last_sequence)
             self._in_doubt = False
         request.client_id = self.client_id
         request.sequence = self._sequence + 1

@@ -6,6 +6,8 @@ the rest of ROS (parameters and the like) is served by an executor in a second t
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 import threading
 import uuid
@@ -14,7 +16,10 @@ from dataclasses import replace
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
+from sim_bridge.camera_publishers import CameraPublishers
 from sim_bridge.errors import BridgeError
 from sim_bridge.parameters import BridgeParameters, read_parameters
 from sim_bridge.publishers import StepPublishers
@@ -22,6 +27,7 @@ from sim_bridge.services import ControlServices
 from sim_bridge.session import Session, StepRecord
 from sim_bridge.simulator import Simulator
 from sim_bridge.simulators.registry import open_simulator
+from sim_bridge.stopping import StopFlag
 from sim_bridge.waiting import ServiceLoop
 
 _IDLE_WAIT_S = 0.2
@@ -32,12 +38,14 @@ class SimBridge(Node):
 
     def __init__(self, simulator: Simulator, parameters: BridgeParameters, **kwargs) -> None:
         super().__init__("sim_bridge", **kwargs)
+        self.declare_parameter("pid", os.getpid())
         self._topics = StepPublishers(self, simulator)
         self._late: StepRecord | None = None
         self._bridge_id = uuid.uuid4().hex
         self._spec = replace(simulator.spec, bridge_id=self._bridge_id)
-        self._loop = ServiceLoop(self, after_reply=self._publish_late)
-        session = Session(simulator, self._on_record, parameters.lease_s)
+        self._cameras = CameraPublishers(self, simulator)
+        self._loop = ServiceLoop(self, after_reply=self.settle)
+        session = Session(simulator, self, parameters.lease_s)
         ControlServices(session, self._bridge_id, self.get_logger().warning).attach(self._loop)
 
     def announce(self) -> None:
@@ -52,15 +60,18 @@ class SimBridge(Node):
     def spin_once(self, timeout_s: float) -> None:
         self._loop.spin_once(timeout_s)
 
-    def _on_record(self, record: StepRecord) -> None:
-        """Publish one step late, so that the last one of a request goes out after its answer."""
-        self._publish_late()
+    def wanted(self) -> bool:
+        return self._topics.heard() or self._cameras.heard()
+
+    def record(self, record: StepRecord) -> None:
+        """Keep it until the scene changes, so that the last one goes out after the answer."""
         self._late = record
 
-    def _publish_late(self) -> None:
+    def settle(self) -> None:
         if self._late is not None:
             record, self._late = self._late, None
             self._topics.publish(record)
+            self._cameras.publish(record.state.time_s)
 
 
 def _read_parameters(args: list[str] | None) -> BridgeParameters:
@@ -73,7 +84,15 @@ def _read_parameters(args: list[str] | None) -> BridgeParameters:
 
 
 def main(args: list[str] | None = None) -> int:
-    rclpy.init(args=args)
+    words = remove_ros_args(args if args is not None else sys.argv)[1:]
+    parser = argparse.ArgumentParser(
+        prog="sim_bridge",
+        description="Host a simulator: serve reset, step and state, publish every step.",
+        epilog=f"Parameters: {BridgeParameters.__doc__}",
+    )
+    parser.parse_args(words)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
     simulator = None
     try:
         parameters = _read_parameters(args)
@@ -84,12 +103,10 @@ def main(args: list[str] | None = None) -> int:
             image_width=parameters.image_width,
             image_height=parameters.image_height,
         )
-        _serve(SimBridge(simulator, parameters))
+        _serve(SimBridge(simulator, parameters), stop)
     except BridgeError as error:
         print(f"sim_bridge: {error}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if simulator is not None:
             simulator.close()
@@ -97,14 +114,14 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def _serve(bridge: SimBridge) -> None:
+def _serve(bridge: SimBridge, stop: StopFlag) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(bridge)
     thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
     thread.start()
     try:
         bridge.announce()
-        while rclpy.ok():
+        while not stop.requested:
             bridge.spin_once(_IDLE_WAIT_S)
     finally:
         executor.shutdown()

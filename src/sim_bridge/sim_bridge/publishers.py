@@ -38,6 +38,12 @@ class StepPublishers:
     def publish_spec(self, spec: SimSpec) -> None:
         self._spec.publish(to_spec_msg(spec))
 
+    def heard(self) -> bool:
+        """Whether anybody listens to any of them."""
+        return any(
+            map(_heard, (self._state, self._info, self._joints, self._clock, self._tf))
+        )
+
     def publish(self, record: StepRecord) -> None:
         state = record.state
         if _heard(self._clock):

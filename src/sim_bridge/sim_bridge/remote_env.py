@@ -5,21 +5,17 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-
 import gymnasium
 import numpy as np
 import rclpy
 from gymnasium import spaces
 from rclpy.context import Context
 from rclpy.node import Node
-from sim_interfaces import msg as m
 
-from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient, StepReply
-from sim_bridge.errors import BridgeError, SequenceGap, TimedOut
-from sim_bridge.spec_conversions import from_spec_msg
-from sim_bridge.types import ActionSpec, ArraySpec, Observation, SimSpec, SimState
-from sim_bridge.waiting import Receiver
+from sim_bridge.errors import BridgeError, SequenceGap
+from sim_bridge.spec_receiver import receive_spec
+from sim_bridge.types import ActionSpec, ArraySpec, Observation, SimState
 
 _SINGLE = "observation"
 
@@ -69,8 +65,7 @@ class RemoteEnv(gymnasium.Env):
         self.last_observation = Observation()  # with step and time, and the joints if asked for
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step
         try:
-            prefix = f"{namespace.rstrip('/')}/" if namespace else ""
-            self.sim_spec = _receive_spec(self._node, prefix + names.SPEC, connect_timeout_s)
+            self.sim_spec = receive_spec(self._node, namespace, connect_timeout_s)
             self._client.wait_for_bridge(connect_timeout_s)
         except BaseException:
             self.close()
@@ -149,19 +144,6 @@ def _new_context(domain_id: int | None) -> Context:
     context = Context()
     rclpy.init(context=context, domain_id=domain_id)
     return context
-
-
-def _receive_spec(node: Node, topic: str, timeout_s: float) -> SimSpec:
-    receiver = Receiver(node, m.SimSpec, topic, qos.LATCHED)
-    try:
-        return from_spec_msg(receiver.take(timeout_s))
-    except TimedOut:
-        raise TimedOut(
-            f"no bridge on {topic!r} within {timeout_s:g} s; is it running, with the same "
-            "ROS_DOMAIN_ID and namespace?"
-        ) from None
-    finally:
-        receiver.destroy()
 
 
 def _action_space(action: ActionSpec) -> spaces.Box:

@@ -62,7 +62,7 @@ def loads(data: bytes, admit: frozenset[tuple[str, str]] = frozenset()) -> Any:
     except OperationFailed:
         raise
     except Exception as error:
-        raise OperationFailed(f"refused a pickled reply: {type(error).__name__}: {error}") from None
+        raise OperationFailed(f"refused a pickle: {type(error).__name__}: {error}") from None
 
 
 def dumps(value: Any) -> bytes:
@@ -223,7 +223,7 @@ class _Unpickler(pickle.Unpickler):
             # A class of its own for each load: nothing that a pickle does to it can stay.
             return _Sealed("_Admitted", (_Instance,), {"__slots__": (), "origin": (module, name)})
         raise OperationFailed(
-            f"refused a pickled reply: it names {module}.{name}; admitted: "
+            f"refused a pickle: it names {module}.{name}; admitted: "
             + (", ".join(f"{m}.{n}" for m, n in sorted(self._admit)) or "numpy and torch arrays")
         )
 
@@ -248,7 +248,7 @@ class _StorageUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> str:
         if module == "torch" and name in _STORAGE_DTYPES:
             return name
-        raise OperationFailed(f"refused a pickled reply: a tensor's storage names {module}.{name}")
+        raise OperationFailed(f"refused a pickle: a tensor's storage names {module}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
         return pid

@@ -25,6 +25,9 @@ from sim_bridge.spec_conversions import to_model_msg
 from sim_bridge.waiting import ServiceLoop
 
 
+_NO_STATE = m.SimState()
+
+
 def answer_errors(response_type: type, call: Callable[[], Any], log: Callable[[str], None]) -> Any:
     """``call()``'s response; a refusal becomes its code and message, a crash OPERATION_FAILED."""
     try:
@@ -79,19 +82,27 @@ class ControlServices:
 
     def _step(self, request: srv.Step.Request) -> srv.Step.Response:
         answer = self._session.step(
-            request.client_id, request.sequence, request.actions, request.num_steps, request.cameras
+            request.client_id,
+            request.sequence,
+            request.actions,
+            request.num_steps,
+            request.cameras,
+            request.lean,
         )
         outcomes = answer.outcomes
-        response = srv.Step.Response(state=to_state_msg(answer.state))
-        response.steps_taken = len(outcomes)
-        response.rewards = doubles([o.reward for o in outcomes])
-        response.terminated = [o.terminated for o in outcomes]
-        response.truncated = [o.truncated for o in outcomes]
-        response.success = [o.success for o in outcomes]
-        response.observation = to_observation_msg(answer.observation, request.jpeg)
-        response.info_json = _info(answer)
-        response.sim_wall_time = sum(o.wall_time_s for o in outcomes)
-        return response
+        # All fields at once: the default of a nested field is built only to be thrown away.
+        return srv.Step.Response(
+            result=m.Result(),
+            state=to_state_msg(answer.state) if answer.state else _NO_STATE,
+            steps_taken=len(outcomes),
+            rewards=doubles([o.reward for o in outcomes]),
+            terminated=[o.terminated for o in outcomes],
+            truncated=[o.truncated for o in outcomes],
+            success=[o.success for o in outcomes],
+            observation=to_observation_msg(answer.observation, request.jpeg),
+            info_json=_info(answer),
+            sim_wall_time=sum(o.wall_time_s for o in outcomes),
+        )
 
     def _set_state(self, request: srv.SetState.Request) -> srv.SetState.Response:
         answer = self._session.set_state(
@@ -114,8 +125,10 @@ class ControlServices:
             lease.acquire(request.client_id, request.lease)
         elif request.command == srv.Control.Request.RELEASE:
             lease.release(request.client_id)
-        else:
-            raise InvalidRequest(f"command {request.command}; valid: ACQUIRE 0, RELEASE 1")
+        elif request.command != srv.Control.Request.QUERY:
+            raise InvalidRequest(
+                f"command {request.command}; valid: ACQUIRE 0, RELEASE 1, QUERY 2"
+            )
         holder = lease.holder()
         return srv.Control.Response(
             bridge_id=self._bridge_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,11 +27,26 @@ class StepRecord:
     action: np.ndarray | None = None
 
 
+class Recorder(Protocol):
+    """Is told of every reset, written state and control step, in the thread of the caller."""
+
+    def wanted(self) -> bool:
+        """Whether anybody listens: asked once a request, no record is built when not."""
+
+    def record(self, record: StepRecord) -> None: ...
+
+    def settle(self) -> None:
+        """The scene is about to change: show now what the last record still describes."""
+
+
 @dataclass(frozen=True)
 class Answer:
-    """Reply to Reset, Step or SetState. ``outcomes`` has one entry per step taken."""
+    """Reply to Reset, Step or SetState. ``outcomes`` has one entry per step taken.
 
-    state: SimState
+    A lean answer to Step has no state, and an observation without joints.
+    """
+
+    state: SimState | None
     observation: Observation
     outcomes: tuple[StepOutcome, ...]
 
@@ -39,20 +54,19 @@ class Answer:
 class Session:
     """Drives one simulator for one client at a time.
 
-    ``on_record`` is called after every reset, written state and control step, in the thread of
-    the caller. A request that is refused raises a ``BridgeError`` and has changed nothing.
+    A request that is refused raises a ``BridgeError`` and has changed nothing.
     """
 
     def __init__(
         self,
         simulator: Simulator,
-        on_record: Callable[[StepRecord], None] = lambda record: None,
+        recorder: Recorder | None = None,
         lease_s: float = DEFAULT_LEASE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.simulator = simulator
         self.lease = Lease(lease_s, clock)
-        self._on_record = on_record
+        self._recorder = recorder
         self._episode = 0
         self._step = 0
         self._ended = ""
@@ -80,7 +94,7 @@ class Session:
                 self._check_state(state)
             outcome = _guard("reset", lambda: self.simulator.reset(seed, state, options))
             self._episode, self._step, self._ended = self._episode + 1, 0, ""
-            return self._answer([StepRecord(self._state(), outcome)], cameras)
+            return self._answer(self._written(outcome), (outcome,), cameras)
 
         return self.lease.execute(client_id, sequence, "reset", run)
 
@@ -91,6 +105,7 @@ class Session:
         actions: Sequence[float],
         num_steps: int = 1,
         cameras: Sequence[str] = (),
+        lean: bool = False,
     ) -> Answer:
         def run() -> Answer:
             if self._episode == 0:
@@ -99,7 +114,9 @@ class Session:
                 raise IncorrectState(f"the episode is over ({self._ended}); reset first")
             check_cameras(cameras, self.simulator.spec.cameras)
             rows = check_actions(actions, num_steps, self.simulator.spec.action)
-            return self._answer(list(self._steps(rows)), cameras)
+            outcomes = self._advance(rows)
+            state = None if lean and not cameras else self._state()
+            return self._answer(state, outcomes, cameras)
 
         return self.lease.execute(client_id, sequence, "step", run)
 
@@ -110,7 +127,7 @@ class Session:
             self._check_state(state)
             outcome = _guard("set_state", lambda: self.simulator.set_state(state))
             self._ended = ""
-            return self._answer([StepRecord(self._state(), outcome)], ())
+            return self._answer(self._written(outcome), (outcome,), ())
 
         return self.lease.execute(client_id, sequence, "set_state", run)
 
@@ -129,26 +146,43 @@ class Session:
         chosen = cameras or [camera.name for camera in offered]
         return self._observation(self._state(), StepOutcome({}), chosen)
 
-    def _steps(self, rows: np.ndarray):
+    def _advance(self, rows: np.ndarray) -> tuple[StepOutcome, ...]:
+        """Step through ``rows (n, A)`` until the episode ends."""
+        heard = self._recorder is not None and self._recorder.wanted()
+        recorder = self._recorder if heard else None
+        outcomes = []
         for action in rows:
+            if recorder is not None:
+                recorder.settle()
             start = time.perf_counter()
             outcome = _guard("step", lambda: self.simulator.step(action))
             outcome = replace(outcome, wall_time_s=time.perf_counter() - start)
             self._step += 1
-            record = StepRecord(self._state(), outcome, action)
-            self._on_record(record)
-            yield record
+            outcomes.append(outcome)
+            if recorder is not None:
+                recorder.record(StepRecord(self._state(), outcome, action))
             if outcome.terminated or outcome.truncated:
                 kind = "terminated" if outcome.terminated else "truncated"
                 self._ended = f"{kind} at step {self._step}"
-                return
+                break
+        return tuple(outcomes)
 
-    def _answer(self, records: list[StepRecord], cameras: Sequence[str]) -> Answer:
-        last = records[-1]
-        if last.action is None:
-            self._on_record(last)
-        observation = self._observation(last.state, last.outcome, cameras)
-        return Answer(last.state, observation, tuple(r.outcome for r in records))
+    def _written(self, outcome: StepOutcome) -> SimState:
+        """The state after a reset or set_state, recorded."""
+        state = self._state()
+        if self._recorder is not None and self._recorder.wanted():
+            self._recorder.record(StepRecord(state, outcome))
+        return state
+
+    def _answer(
+        self, state: SimState | None, outcomes: tuple[StepOutcome, ...], cameras: Sequence[str]
+    ) -> Answer:
+        if state is None:
+            observation = Observation(
+                episode=self._episode, step=self._step, arrays=outcomes[-1].arrays
+            )
+            return Answer(None, observation, outcomes)
+        return Answer(state, self._observation(state, outcomes[-1], cameras), outcomes)
 
     def _state(self, native: bool = False) -> SimState:
         return self.simulator.state(native).with_counters(self._episode, self._step)

@@ -1,11 +1,15 @@
 """A bridge process of its own domain, and a node beside it."""
 
+import os
+
 import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
+
 from sim_bridge import conformance
-from sim_bridge.testing import Process, free_domain_id
+from sim_bridge.errors import TimedOut
+from sim_bridge.testing import Process, free_domain_id, wait_until
 
 START_TIMEOUT_S = 60.0
 
@@ -45,3 +49,47 @@ def pytest_terminal_summary(terminalreporter):
             f"conformance: {', '.join(conformance.tested)}"
             + (f"; skipped: {', '.join(sorted(skipped))}" if skipped else "")
         )
+
+
+def _state_or_none(client):
+    """A first answer is lost when the bridge has not yet discovered who asks."""
+    try:
+        return client.get_state()
+    except TimedOut:
+        return None
+
+
+@pytest.fixture
+def replay_on(domain_id, node, tmp_path):
+    """Replay a file with the command, on a bridge of its own: what it printed, the last state."""
+    import subprocess
+    import sys
+
+    from sim_bridge.client import BridgeClient
+
+    environment = {"ROS_DOMAIN_ID": str(domain_id)}
+
+    def run(simulator, task, file, *words, options="", status=0):
+        arguments = ["--ros-args", "-p", f"simulator:={simulator}", "-p", f"task:={task}"]
+        if options:
+            arguments += ["-p", f"task_options:='{options}'"]
+        log = tmp_path / "bridge.log"
+        with Process.module("sim_bridge.node", *arguments, log=log, env=environment):
+            command = [sys.executable, "-m", "sim_bridge.replay", str(file), *map(str, words)]
+            done = subprocess.run(
+                command,
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                timeout=2 * START_TIMEOUT_S,
+            )
+            assert done.returncode == status, done.stdout + done.stderr
+            if status:
+                return done.stderr, None
+            client = BridgeClient(node, timeout_s=5.0)
+            client.wait_for_bridge(START_TIMEOUT_S)
+            state = wait_until(lambda: _state_or_none(client), START_TIMEOUT_S, "the state")
+            client.close()
+            return done.stdout, state
+
+    return run

@@ -82,14 +82,27 @@ def simulator():
     return Counter(ends_at=8)
 
 
+class Records(list):
+    listening = True
+
+    def wanted(self):
+        return self.listening
+
+    def record(self, record):
+        self.append(record)
+
+    def settle(self):
+        pass
+
+
 @pytest.fixture
 def records():
-    return []
+    return Records()
 
 
 @pytest.fixture
 def session(simulator, records):
-    return Session(simulator, records.append)
+    return Session(simulator, records)
 
 
 def test_step_needs_a_reset(session):
@@ -107,6 +120,20 @@ def test_a_chunk_takes_every_row_and_records_each_step(session, records):
     assert [o.reward for o in answer.outcomes] == [1.0, 1.0, 1.0]
     assert [r.state.step for r in records] == [0, 1, 2, 3]
     assert records[0].action is None and records[2].action[0] == 0.2
+
+
+def test_nothing_is_recorded_that_nobody_wants(session, records):
+    records.listening = False
+    session.reset("a", 1)
+    assert session.step("a", 2, [0.1, 0.2], 2).state.step == 2
+    assert not records
+
+
+def test_a_lean_answer_has_arrays_but_no_state(session):
+    session.reset("a", 1)
+    answer = session.step("a", 2, [0.1, 0.2], 2, lean=True)
+    assert answer.state is None and len(answer.observation.joint_names) == 0
+    assert answer.observation.step == 2 and len(answer.outcomes) == 2
 
 
 def test_the_end_of_the_episode_cuts_a_chunk_and_blocks_further_steps(session, simulator):
