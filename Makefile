@@ -25,7 +25,7 @@ test:
 
 bench:
 	@tools/setup --tests
-	@exec tools/run python -m benchmarks
+	@exec tools/run python benchmarks/run.py
 
 doctor:
 	@tools/doctor
