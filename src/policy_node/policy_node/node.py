@@ -17,13 +17,14 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-from sim_interfaces import msg as m
 
 from policy_node.chunk_info import ChunkInfoPublisher
 from policy_node.inference_worker import InferenceWorker
 from policy_node.parameters import LOG_FORMAT, PolicyParameters
 from policy_node.policies.registry import VALID_FORMS, open_policy
 from policy_node.policy import PolicySource
+from policy_node.serve.backend import WorkerBackend
+from policy_node.serve.outward import OutwardServers, ServeParameters
 from policy_node.services import PolicyServices
 from policy_node.sessions import PolicySessions
 from policy_node.warm_up import warm_up
@@ -34,6 +35,7 @@ from sim_bridge.spec_conversions import from_spec_msg
 from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec
 from sim_bridge.waiting import ServiceLoop
+from sim_interfaces import msg as m
 
 _WAIT_S = 0.2
 
@@ -50,6 +52,8 @@ class PolicyNode(Node):
         self._spec_arrived = threading.Event()
         self._sessions = PolicySessions(self._open, self.parameters.policy)
         self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
+        backend = WorkerBackend(self._worker, self._sessions)
+        self._outward = OutwardServers(read_parameters(self, ServeParameters), backend)
         self._loop = ServiceLoop(self)
         self._chunks = ChunkInfoPublisher(self)
         self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
@@ -77,6 +81,7 @@ class PolicyNode(Node):
             self._loop.spin_once(_WAIT_S)
 
     def destroy_node(self) -> None:
+        self._outward.close()
         self._worker.close()
         super().destroy_node()
 
@@ -102,6 +107,7 @@ class PolicyNode(Node):
             source = self._sessions.source()
             log.info(f"policy {address}: {source.spec.kind}, {source.spec.description}")
             warm_up(source, self._spec)
+            self._outward.renew(source.spec, self._spec)
         except BridgeError as error:
             log.error(f"policy {address} is not usable: {error}")
         except Exception as error:
@@ -117,7 +123,8 @@ def main(args: list[str] | None = None) -> int:
         prog="policy_node",
         description="Serve action chunks (infer_chunk, reset_policy) for the task of the bridge "
         "in the same namespace.",
-        epilog=f"Parameters: {PolicyParameters.__doc__} policy: {'; '.join(VALID_FORMS)}.",
+        epilog=f"Parameters: {PolicyParameters.__doc__} policy: {'; '.join(VALID_FORMS)}. "
+        f"{ServeParameters.__doc__}",
     )
     parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)

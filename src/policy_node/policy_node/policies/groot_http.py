@@ -22,7 +22,8 @@ from sim_bridge.types import SimSpec
 
 
 def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> RemoteSource:
-    """Raises OperationFailed when nobody answers. The protocol tells nothing of its keys."""
+    """Raises OperationFailed when nobody answers. The protocol tells nothing of its keys,
+    but this project's own server names those of the images that it looks at."""
     address.check_options("version", "encoded")
     version = groot_layout.check_version(address.options.get("version", "n1.5"), str(address))
     key_map = load_key_map(address.options.get("map", "groot"))
@@ -33,6 +34,8 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
         return GrootHttpLink(address, version)
 
     first, info = connect(address, links)
+    if "observation_keys" in info.metadata and sim_spec:
+        key_map = key_map.narrowed_to(info.metadata["observation_keys"])
     return RemoteSource(address, links, first, info, key_map)
 
 

@@ -23,6 +23,7 @@ columns of the reply; ``-`` drops a column, and no names at all means the task's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,6 +119,10 @@ class KeyMap:
                 f"{', '.join(spec.action.names)}"
             )
         return bound
+
+    def narrowed_to(self, keys: Sequence[str]) -> KeyMap:
+        """Without the images that a server does not ask for; ``keys`` are joined by slashes."""
+        return replace(self, images=tuple(e for e in self.images if "/".join(e.to) in keys))
 
     def encode(self, observation: Observation) -> dict[str, Any]:
         """The request: a nested dict of arrays (float32 vectors, uint8 images) and strings.

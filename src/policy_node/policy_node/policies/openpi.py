@@ -48,6 +48,8 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
     except InvalidRequest:
         first.close()
         raise
+    if "observation_keys" in info.metadata and sim_spec:
+        key_map = key_map.narrowed_to(info.metadata["observation_keys"])
     return RemoteSource(address, links, first, info, key_map)
 
 

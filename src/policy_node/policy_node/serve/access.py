@@ -26,7 +26,8 @@ class Access:
     def __post_init__(self) -> None:
         if not self.token and not self.allow_anonymous:
             raise InvalidRequest(
-                "serving a policy needs a token; to serve without one, say so with allow_anonymous"
+                "serving a policy needs a token (environment variable POLICY_NODE_TOKEN); "
+                "to serve without one, say so (serve_anonymously)"
             )
         if self.token and not self.token.isascii():
             raise InvalidRequest("the token must be ASCII: it travels in a header")

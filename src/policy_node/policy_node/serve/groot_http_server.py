@@ -63,12 +63,15 @@ class GrootHttpServer:
         try:
             yield listener.getsockname()[1]
         finally:
+            # force_exit: clients whose inference is under way are not waited for.
             server.should_exit = server.force_exit = True
             await asyncio.gather(serving, return_exceptions=True)
             listener.close()
 
     async def _health(self, request: Request) -> Response:
-        return _json({"status": "healthy", "model": self._task.policy.kind})
+        keys = ["/".join(path) for path in self._task.required_keys]
+        model = self._task.policy.kind
+        return _json({"status": "healthy", "model": model, "observation_keys": keys})
 
     def _guarded(self, handler):
         """Token, size, and errors as GR00T's clients read them."""

@@ -67,7 +67,10 @@ class GrootZmqServer:
         answering: set[asyncio.Task] = set()
         try:
             while True:
-                peer, *envelope, payload = await router.recv_multipart()
+                frames = await router.recv_multipart()
+                if len(frames) < 2:  # no request: a peer that is not a REQ socket
+                    continue
+                peer, *envelope, payload = frames
                 task = asyncio.create_task(self._answer(router, peer, envelope, payload))
                 answering.add(task)
                 task.add_done_callback(answering.discard)

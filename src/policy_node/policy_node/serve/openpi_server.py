@@ -29,6 +29,7 @@ from sim_bridge.errors import InvalidRequest
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_CLOSE_S = 0.5
 
 
 class OpenpiServer:
@@ -62,7 +63,9 @@ class OpenpiServer:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            await server.wait_closed()
+            # Clients whose inference is under way are not waited for: their tasks are cancelled.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(server.wait_closed(), _CLOSE_S)
 
     def _admit(self, connection: ServerConnection, request):
         if request.path == "/healthz":
