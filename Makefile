@@ -36,7 +36,9 @@ isaac:
 isaac-demo:
 	@tools/setup
 	@tools/setup_isaac
-	@exec tools/launch launch/isaac.launch.xml
+	@tools/launch launch/isaac.launch.xml
+	@exec tools/run_isaac python -m mujoco_mirror.fidelity_check src/policy_node/data/so101_pick_place.npz \
+		--simulators isaac_lab --scene SO101PickPlace-JointPosition-v0
 
 test-isaac:
 	@tools/setup_isaac

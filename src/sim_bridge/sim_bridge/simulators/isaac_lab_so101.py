@@ -26,6 +26,7 @@ from isaaclab_physx.sim.schemas import PhysxArticulationCfg, PhysxRigidBodyCfg
 from sim_bridge.simulators import isaac_lab_pick_place as task
 from sim_bridge.simulators.isaac_lab_cameras import pinhole
 from sim_bridge.simulators.isaac_lab_control import JOINTS, Control
+from sim_bridge.simulators.isaac_sim_scene import decimation
 
 ROBOT = "so101"
 BLOCK = "block"
@@ -101,14 +102,22 @@ class So101PickPlaceCfg(DirectRLEnvCfg):
 
 
 def make_cfg(
-    arm_usd: Path, physics: Any, device: str, action_size: int, image_size: tuple[int, int] | None
+    arm_usd: Path,
+    physics: Any,
+    device: str,
+    action_size: int,
+    control_period_s: float = task.CONTROL_PERIOD_S,
+    image_size: tuple[int, int] | None = None,
 ) -> So101PickPlaceCfg:
-    """``image_size`` (width, height) [px] adds the camera ``front``; None leaves it out."""
+    """``image_size`` (width, height) [px] adds the camera ``front``. InvalidRequest for a control
+    period that is no multiple of the physics step."""
     cfg = So101PickPlaceCfg()
     cfg.scene.so101.spawn.usd_path = str(arm_usd)
     if image_size is not None:
         cfg.scene.front = _front_camera(*image_size)
     cfg.action_space = action_size
+    cfg.decimation = decimation(control_period_s, _PHYSICS_STEP_S)
+    cfg.episode_length_s = task.MAX_EPISODE_STEPS * control_period_s
     cfg.seed = 0
     cfg.sim = SimulationCfg(
         dt=_PHYSICS_STEP_S,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from sim_bridge.errors import BridgeError, NotFound, OperationFailed
+from sim_bridge.errors import BridgeError, InvalidRequest, NotFound, OperationFailed
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, physics_cfg
 from sim_bridge.types import ActionSpec
@@ -36,37 +36,78 @@ class OpenTask:
     model_uri: str = ""
 
 
+@dataclass(frozen=True)
+class IsaacLabOptions:
+    """``physics`` physx or newton; ``device`` auto, cpu, cuda or cuda:N.
+
+    For our own tasks, ``cameras`` adds the camera and ``control_period_s`` (0: the task's 0.1) is
+    a multiple of the physics step of 5 ms. For registered tasks, ``overrides`` are Hydra-style
+    ``key=value``.
+    """
+
+    physics: str = "physx"
+    device: str = "auto"
+    cameras: bool = False
+    control_period_s: float = 0.0
+    overrides: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, kwargs: Mapping[str, Any]) -> IsaacLabOptions:
+        """InvalidRequest names an unknown option and lists the valid ones."""
+        known = tuple(cls.__dataclass_fields__)
+        for name in kwargs:
+            if name not in known:
+                raise InvalidRequest(f"task option {name!r}; valid: {', '.join(known)}")
+        return cls(**kwargs)
+
+
 def open_task(
     task: str,
     choice: PhysicsChoice,
     device: str,
-    overrides: Sequence[str] = (),
-    image_size: tuple[int, int] | None = None,
+    options: IsaacLabOptions,
+    image_size: tuple[int, int],
 ) -> OpenTask:
     """Construct the environment of ``task`` with one environment in its scene.
 
-    ``overrides`` are Hydra-style ``key=value`` for registered tasks; ``image_size`` adds our own
-    tasks' camera. Raises NotFound for an unknown task or a missing asset.
+    Raises NotFound for an unknown task or a missing asset, InvalidRequest for options that the
+    task does not have.
     """
     if task in OWN_TASKS:
-        return _open_so101(task, choice, device, image_size)
-    return _open_registered(task, choice, device, overrides)
+        return _open_so101(task, choice, device, options, image_size)
+    if options.cameras or options.control_period_s:
+        raise InvalidRequest(
+            f"cameras and control_period_s are options of {', '.join(OWN_TASKS)}; "
+            f"{task!r} has its own: change them with overrides"
+        )
+    return _open_registered(task, choice, device, options.overrides)
 
 
 def _open_so101(
-    task: str, choice: PhysicsChoice, device: str, image_size: tuple[int, int] | None
+    task: str,
+    choice: PhysicsChoice,
+    device: str,
+    options: IsaacLabOptions,
+    image_size: tuple[int, int],
 ) -> OpenTask:
     from sim_bridge.simulators.isaac_lab_assets import usd_from_mjcf
     from sim_bridge.simulators.isaac_lab_control import (
         EndEffectorDeltaControl,
         JointPositionControl,
     )
-    from sim_bridge.simulators.isaac_lab_pick_place import INSTRUCTION
+    from sim_bridge.simulators.isaac_lab_pick_place import CONTROL_PERIOD_S, INSTRUCTION
     from sim_bridge.simulators.isaac_lab_so101 import So101PickPlaceEnv, make_cfg
 
     arm = usd_from_mjcf(resolve_uri(_SO101_ARM))
     control = EndEffectorDeltaControl() if task == OWN_TASKS[0] else JointPositionControl()
-    cfg = make_cfg(arm, physics_cfg(choice, device), device, control.layout.size, image_size)
+    cfg = make_cfg(
+        arm,
+        physics_cfg(choice, device),
+        device,
+        action_size=control.layout.size,
+        control_period_s=options.control_period_s or CONTROL_PERIOD_S,
+        image_size=image_size if options.cameras else None,
+    )
     env = So101PickPlaceEnv(cfg, control)
     return OpenTask(env, env, INSTRUCTION, control.layout, SO101_MODEL)
 
