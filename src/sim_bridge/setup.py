@@ -11,10 +11,17 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},
     zip_safe=True,
     maintainer="Twinstep maintainers",
     maintainer_email="maintainers@twinstep.example",
     description="Simulators on ROS 2, and the library that their clients share.",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["sim_bridge = sim_bridge.node:main"]},
+    entry_points={
+        "console_scripts": [
+            "sim_bridge = sim_bridge.node:main",
+            "replay = sim_bridge.replay:main",
+            "replay_server = sim_bridge.replay_node:main",
+        ]
+    },
 )

@@ -139,10 +139,10 @@ class Replayer:
             self._tell(tally, len(actions), pace)
             pace.wait(tally.steps)
         stopped = tally.steps < len(actions) and not done
-        written = (
-            recorder.finish(tally.success, {"replay": trajectory.meta}) if tally.steps else None
-        )
-        return _report(tally, pace, stopped, written if options.record else None)
+        written = None
+        if options.record and tally.steps:
+            written = recorder.finish(tally.success, {"replay_of": trajectory.task})
+        return _report(tally, pace, stopped, written)
 
     def _restore(self, trajectory: Trajectory, options: ReplayOptions) -> ReplayReport:
         if trajectory.num_states < 2:

@@ -40,7 +40,8 @@ def node(domain_id):
 
 def pytest_terminal_summary(terminalreporter):
     skipped = {
-        f"{report.nodeid.rpartition('[')[2].rstrip(']')} ({str(report.longrepr[2]).removeprefix('Skipped: ')})"
+        f"{report.nodeid.rpartition('[')[2].rstrip(']')} "
+        f"({str(report.longrepr[2]).removeprefix('Skipped: ')})"
         for report in terminalreporter.getreports("skipped")
         if "TestConformance" in report.nodeid and "no Python module" in str(report.longrepr)
     }

@@ -60,9 +60,8 @@ def test_actions_and_initial_state(file):
     assert state.joint_positions[state.joint_names.index("so101/gripper")] == 0.5
     pose = state.body_poses[state.body_names.index("block")]
     half = 0.4  # of the yaw; quaternions go from wxyz to xyzw
-    np.testing.assert_allclose(
-        pose, [0.25, 0.05, 0.02, 0, 0, np.sin(half), np.cos(half)], atol=1e-7
-    )
+    expected = [0.25, 0.05, 0.02, 0, 0, np.sin(half), np.cos(half)]
+    np.testing.assert_allclose(pose, expected, atol=1e-7)
 
 
 def test_gzip_and_all_protocols(tmp_path):

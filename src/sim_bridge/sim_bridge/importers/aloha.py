@@ -44,9 +44,8 @@ def read(path: Path, options: ImportOptions) -> RawEpisode:
         simulated = bool(file.attrs.get("sim", False))
     for name, array in (("action", actions), ("observations/qpos", qpos)):
         if array.ndim != 2 or array.shape[1] != 2 * _WIDTH:
-            raise InvalidRequest(
-                f"{path}: {name} has shape {array.shape}; valid: (N, {2 * _WIDTH})"
-            )
+            valid = f"(N, {2 * _WIDTH})"
+            raise InvalidRequest(f"{path}: {name} has shape {array.shape}; valid: {valid}")
     return RawEpisode(
         path=path,
         task=path.stem,
