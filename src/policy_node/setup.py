@@ -13,6 +13,7 @@ setup(
         (f"share/{package_name}/data", ["data/so101_pick_place.npz"]),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},
     zip_safe=True,
     maintainer="Twinstep maintainers",
     maintainer_email="maintainers@twinstep.example",
