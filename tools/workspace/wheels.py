@@ -19,6 +19,8 @@ _STALE_NUMPY = re.compile(
 )
 _STALE_PYTHON = re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+")
 
+_SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
 
 def ensure_uv(environment: Environment) -> Path:
     """The pinned uv, one file that all environments of this workspace share."""
@@ -68,6 +70,9 @@ def ensure_packages(environment: Environment, tests: bool) -> bool:
     def install(lock: Path) -> None:
         command = [uv, "pip", "install", "--no-deps", "--require-hashes"]
         command += ["--python", environment.python, "-r", lock]
+        if _SYSTEM_CERTIFICATES.exists():
+            # Behind a company's proxy only the system's own certificates hold.
+            command.append("--system-certs")
         if sys.stderr.isatty():
             print(flush=True)
             subprocess.run([str(part) for part in command], check=True)
