@@ -20,6 +20,8 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "film = mujoco_mirror.film:main",
+            "fidelity = mujoco_mirror.fidelity_check:main",
             "mirror = mujoco_mirror.node:main",
             "monitor = mujoco_mirror.monitor.node:main",
         ],

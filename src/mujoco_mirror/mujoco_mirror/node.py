@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,31 +18,38 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from sim_interfaces import msg as m
 from sim_interfaces import srv
+from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from mujoco_mirror.fidelity import Limits
+from mujoco_mirror.joint_source import JointSource
 from mujoco_mirror.map_rules import load_rules
-from mujoco_mirror.parameters import MirrorParameters
-from mujoco_mirror.transforms import link_poses
+from mujoco_mirror.model_fetch import fetch_model
+from mujoco_mirror.model_store import ModelStore, find_model
+from mujoco_mirror.parameters import ROBOT_DESCRIPTION, MirrorParameters
+from mujoco_mirror.transforms import frames, link_poses
+from mujoco_mirror.urdf import for_mujoco
 from mujoco_mirror.view import View
+from mujoco_mirror.viewer import Viewer
 from mujoco_mirror.worker import (
     LinksArrived,
     MirrorWorker,
     ModelFound,
+    ModelMissing,
     RecordingResult,
     StartRecording,
     StateArrived,
     StopRecording,
 )
 from sim_bridge import names, qos
-from sim_bridge.conversions import from_state_msg, to_time
+from sim_bridge.conversions import from_state_msg, from_time, to_time
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
-from sim_bridge.images import to_image_msg
-from sim_bridge.model_files import resolve_uri
+from sim_bridge.images import encode_jpeg, to_image_msg
 from sim_bridge.parameters import read_parameters
+from sim_bridge.spec_conversions import from_model_msg
 from sim_bridge.types import SimState
 
 _DEFAULT_TIMEOUT_S = 60.0
@@ -55,11 +63,15 @@ class MirrorNode(Node):
         super().__init__("mujoco_mirror", **kwargs)
         self._parameters = read_parameters(self, MirrorParameters)
         self._rules = load_rules(self._parameters.map_rules) if self._parameters.map_rules else None
+        self._viewer: Viewer | None = None
         self._images = self.create_publisher(Image, names.MIRROR_IMAGE, qos.IMAGES)
         p = self._parameters
         limits = Limits(1e-3 * p.link_limit_mm, float(np.radians(p.link_limit_deg)))
+        self._jpegs = self.create_publisher(
+            CompressedImage, f"{names.MIRROR_IMAGE}/compressed", qos.IMAGES
+        )
         self._worker = MirrorWorker(
-            self._make_view, self._publish_image, self._is_watched, self._rules, limits
+            self._make_view, self._publish_image, self._is_watched, self._rules, limits, p.overlay
         )
         self._health = self.create_publisher(DiagnosticArray, names.DIAGNOSTICS, qos.ROBOT_STATE)
         self._fidelity = self.create_publisher(
@@ -67,9 +79,18 @@ class MirrorNode(Node):
         )
         # Discovery announces endpoints in this order: when the spec has come, the bridge also
         # knows of the subscription to states, and no state after that is missed.
-        self.create_subscription(m.SimState, names.STATE, self._on_state, qos.EVERY_STEP)
-        self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
-        if p.check_links:
+        if p.source == "state":
+            self.create_subscription(m.SimState, names.STATE, self._on_state, qos.EVERY_STEP)
+        else:
+            self._joints = JointSource([b for b in p.bases.split(",") if b], names.WORLD_FRAME)
+            self.create_subscription(JointState, names.JOINT_STATES, self._on_joints, qos.SENSORS)
+            for topic, profile in ((names.TF, qos.EVERY_STEP), (names.TF_STATIC, qos.LATCHED)):
+                self.create_subscription(TFMessage, topic, self._on_bases, profile)
+        if p.model == ROBOT_DESCRIPTION:
+            self.create_subscription(String, p.model, self._on_description, qos.LATCHED)
+        else:
+            self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
+        if p.check_links and p.source == "state":
             self.create_subscription(TFMessage, names.TF, self._on_tf, qos.EVERY_STEP)
         # A group of its own: states must go on arriving while a request waits for a step.
         self.create_service(
@@ -82,20 +103,34 @@ class MirrorNode(Node):
         self._worker.close()
 
     def _make_view(self, path: Path) -> View:
-        p = self._parameters
-        view = View(
-            path, p.width, p.height, p.quality, p.camera, self._rules, p.strict, p.dressed
-        )
+        view = View(path, self._parameters.view_settings(), self._rules)
+        if self._parameters.viewer:
+            self._open_viewer(view)
         self.get_logger().info(f"mirroring {path} at quality {view.quality.name}")
         return view
 
     def _on_spec(self, spec: m.SimSpec) -> None:
+        threading.Thread(target=self._find_model, args=(spec,), name="model", daemon=True).start()
+
+    def _find_model(self, spec: m.SimSpec) -> None:
+        """Runs in a thread: the bridge may have to hand over many megabytes."""
         try:
-            path = Path(self._parameters.model or resolve_uri(spec.model.uri))
-        except BridgeError as error:
-            self.get_logger().error(f"{error}; set the parameter model to a file on this machine")
+            if self._parameters.model:
+                path = Path(self._parameters.model)
+            else:
+                reference = from_model_msg(spec.model)
+                path = find_model(reference, ModelStore(), lambda: fetch_model(self))
+            self._worker.submit(ModelFound(path, spec.control_period, spec.bridge_id))
+        except (BridgeError, OSError) as error:
+            self._worker.submit(ModelMissing(str(error)))
+
+    def _on_description(self, description: String) -> None:
+        try:
+            path = ModelStore().put({"robot.urdf": for_mujoco(description.data).encode()})
+        except (BridgeError, OSError) as error:
+            self._worker.submit(ModelMissing(str(error)))
             return
-        self._worker.submit(ModelFound(path, spec.control_period, spec.bridge_id))
+        self._worker.submit(ModelFound(path, self._parameters.period_s))
 
     def _on_state(self, state: m.SimState, info: dict[str, int]) -> None:
         self._worker.submit(StateArrived(from_state_msg(state), info["source_timestamp"]))
@@ -122,13 +157,30 @@ class MirrorNode(Node):
         return _answer(await done, response)
 
     def _publish_image(self, image: np.ndarray, state: SimState) -> None:
-        message = to_image_msg(image)
-        message.header.stamp = to_time(state.time_s)
-        message.header.frame_id = "mirror_camera"
-        self._while_up(lambda: self._images.publish(message))
+        for publisher, convert in ((self._images, to_image_msg), (self._jpegs, encode_jpeg)):
+            if self._while_up(publisher.get_subscription_count):
+                message = convert(image)
+                message.header.stamp = to_time(state.time_s)
+                message.header.frame_id = "mirror_camera"
+                self._while_up(lambda: publisher.publish(message))
+        if self._viewer is not None:
+            self._show_in_window()
 
     def _is_watched(self) -> bool:
-        return bool(self._while_up(self._images.get_subscription_count))
+        counts = (p.get_subscription_count for p in (self._images, self._jpegs))
+        return self._viewer is not None or any(self._while_up(count) for count in counts)
+
+    def _open_viewer(self, view: View) -> None:
+        if self._viewer is not None:
+            self._viewer.close()
+        self._viewer, self._watched_mirror = Viewer(view.scene.drawn), view.mirror
+
+    def _show_in_window(self) -> None:
+        """On the worker's thread, which owns the mirror; a closed window ends the viewer only."""
+        if self._viewer.is_open:
+            self._viewer.show(self._watched_mirror.model, self._watched_mirror.data)
+        else:
+            self._viewer = None
 
     def _while_up(self, call: Callable[[], Any]) -> Any:
         """Ctrl-C takes the context away while the worker still draws; that is no failure."""
@@ -138,6 +190,17 @@ class MirrorNode(Node):
             if self.context.ok():
                 raise
             return None
+
+    def _on_joints(self, message: JointState, info: dict[str, int]) -> None:
+        state = self._joints.on_joints(
+            from_time(message.header.stamp), message.name, message.position, message.velocity
+        )
+        if state is not None:
+            self._worker.submit(StateArrived(state, info["source_timestamp"]))
+
+    def _on_bases(self, message: TFMessage) -> None:
+        for parent, child, pose in frames(message.transforms):
+            self._joints.tf.put(parent, child, pose)
 
     def _on_tf(self, message: TFMessage) -> None:
         for time_s, links in link_poses(message.transforms, names.WORLD_FRAME):

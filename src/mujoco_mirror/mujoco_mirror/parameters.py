@@ -5,34 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mujoco_mirror.quality import AUTO, quality_named
-from mujoco_mirror.view import AUTO_CAMERA
+from mujoco_mirror.view import AUTO_CAMERA, ViewSettings
 from sim_bridge.errors import InvalidRequest
+
+ROBOT_DESCRIPTION = "robot_description"
+SOURCES = ("state", "joint_states")
 
 
 @dataclass(frozen=True)
 class MirrorParameters:
-    """``model``: file of an MJCF or URDF; empty: the one that the simulator's spec refers to.
-    ``map_rules``: YAML file (see ``map_rules``). ``camera``: ``auto`` or a camera of the model.
+    """``model``: file of an MJCF or URDF; empty: the one that the simulator's spec refers to;
+    ``robot_description``: the URDF on that topic, for robots without our bridge.
+    ``map_rules``: YAML file (see ``map_rules``). ``cameras``: ``auto`` or names of the
+    model's cameras, comma-separated, for pictures side by side.
     ``quality``: ``auto``, ``fast``, ``balanced`` or ``best``. ``dressed``: false draws the model
-    with its own lights and floor. ``strict``: refuse states and models with unmatched names.
-    ``check_links``: compare with the simulator's tf; a link further off than the limits is
+    with its own lights and floor. ``period_s``: time between two frames of a recording when no
+    spec says it. ``strict``: refuse states and models with unmatched names.
+    ``overlay``: write step, time, lag and error into the picture. ``viewer``: open MuJoCo's window.
+    ``source``: ``state`` of a bridge or ``joint_states`` of any robot, then with the tf frames
+    ``bases`` (comma-separated) as bodies. ``check_links``: compare with the simulator's tf; a link further off than the limits is
     reported.
     """
 
     model: str = ""
+    period_s: float = 0.1
     map_rules: str = ""
     strict: bool = False
     width: int = 640
     height: int = 480
     quality: str = AUTO
-    camera: str = AUTO_CAMERA
+    cameras: str = AUTO_CAMERA
     dressed: bool = True
+    overlay: bool = False
+    viewer: bool = False
+    source: str = "state"
+    bases: str = ""
     check_links: bool = True
     link_limit_mm: float = 1.0
     link_limit_deg: float = 0.1
 
     def __post_init__(self) -> None:
         quality_named(self.quality)
+        if self.source not in SOURCES:
+            raise InvalidRequest(
+                f"parameter source is {self.source!r}; valid: {', '.join(SOURCES)}"
+            )
         for name in ("link_limit_mm", "link_limit_deg"):
             if not getattr(self, name) > 0:
                 raise InvalidRequest(f"parameter {name} is {getattr(self, name)}; valid: positive")
@@ -40,3 +57,13 @@ class MirrorParameters:
             value = getattr(self, name)
             if value % 2 or not 32 <= value <= 4096:
                 raise InvalidRequest(f"parameter {name} is {value}; valid: even, 32 to 4096 [px]")
+
+    def view_settings(self) -> ViewSettings:
+        return ViewSettings(
+            self.width,
+            self.height,
+            self.quality,
+            tuple(name.strip() for name in self.cameras.split(",") if name.strip()),
+            self.dressed,
+            self.strict,
+        )

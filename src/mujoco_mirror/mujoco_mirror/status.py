@@ -47,6 +47,8 @@ def mirror_status(
         name, position, angle = worst
         where = f"{name}: {1e3 * position:.3g} mm, {np.degrees(angle):.3g} deg"
         values["worst_link"] = where
+        values["link_position_error_m"] = f"{position:.3g}"
+        values["link_angle_error_rad"] = f"{angle:.3g}"
         if position > limits.position_m or angle > limits.angle_rad:
             complaints.append(f"link {where} away from the simulator's")
     if report is not None and not report.complete:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class VideoWriter:
         self._preset = preset
         self._queue: queue.Queue[tuple[int, np.ndarray] | None] = queue.Queue(_BACKLOG)
         self._failure: Exception | None = None
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
         self._thread.start()
 
@@ -66,8 +68,15 @@ class VideoWriter:
             self._encode()
         except Exception as error:  # any failure must reach the thread that writes
             self._failure = error
-            while self._queue.get() is not None:
-                pass
+            for _ in self._frames():
+                pass  # let nobody wait for room in the queue
+
+    def _frames(self) -> Iterator[tuple[int, np.ndarray]]:
+        while not self._ended:
+            item = self._queue.get()
+            self._ended = item is None
+            if item is not None:
+                yield item
 
     def _encode(self) -> None:
         with av.open(str(self.path), "w", options={"movflags": "+faststart"}) as container:
@@ -76,8 +85,7 @@ class VideoWriter:
             stream.pix_fmt = "yuv420p"
             stream.options = {"preset": self._preset, "crf": "20"}
             stream.codec_context.time_base = self._period
-            while (item := self._queue.get()) is not None:
-                index, image = item
+            for index, image in self._frames():
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 frame.pts, frame.time_base = index, self._period
                 container.mux(stream.encode(frame))

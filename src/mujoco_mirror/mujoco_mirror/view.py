@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -20,58 +21,83 @@ AUTO_CAMERA = "auto"
 _PICTURE_SCALE = 2
 
 
+@dataclass(frozen=True)
+class ViewSettings:
+    """``width`` and ``height`` [px] are of each camera's picture; several stand side by side.
+
+    A camera is ``auto`` (frames all that moves) or the name of a camera of the model. Without
+    ``dressed`` the model keeps its own lights, floor and sky.
+    """
+
+    width: int = 640
+    height: int = 480
+    quality: str = AUTO
+    cameras: tuple[str, ...] = (AUTO_CAMERA,)
+    dressed: bool = True
+    strict: bool = False
+
+
 class View:
-    """Loads a model for display. ``camera`` is ``auto`` or the name of a camera of the model.
+    """Loads a model for display.
 
     Raises BridgeError for a model that does not load, an unknown camera or quality, and a
     machine without OpenGL.
     """
 
     def __init__(
-        self,
-        model_path: Path,
-        width: int = 640,
-        height: int = 480,
-        quality: str = AUTO,
-        camera: str = AUTO_CAMERA,
-        rules: MapRules | None = None,
-        strict: bool = False,
-        dressed: bool = True,
+        self, model_path: Path, settings: ViewSettings, rules: MapRules | None = None
     ) -> None:
-        software = is_software(renderer_name()) if quality == AUTO else False
-        self.quality = quality_named(quality, software)
-        self.scene = load_scene(model_path, self.quality, dressed)
-        self.mirror = Mirror(self.scene.drawn, rules, strict)
-        self.width, self.height = width, height
-        self._camera_name = camera
-        self._camera = camera_named(self.scene.drawn, camera) if self._fixed else None
+        self.settings = settings
+        software = settings.quality == AUTO and is_software(renderer_name())
+        self.quality = quality_named(settings.quality, software)
+        self.scene = load_scene(model_path, self.quality, settings.dressed)
+        self.mirror = Mirror(self.scene.drawn, rules, settings.strict)
+        self._cameras = [
+            None if name == AUTO_CAMERA else camera_named(self.scene.drawn, name)
+            for name in settings.cameras
+        ]
+        self._framed: mujoco.MjvCamera | None = None
         self._renderer = Renderer(
-            self.scene.drawn, width, height, self.quality, self.scene.floor_shadow
+            self.scene.drawn,
+            settings.width,
+            settings.height,
+            self.quality,
+            self.scene.floor_shadow,
         )
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height [px] of what ``draw`` returns."""
+        return len(self._cameras) * self.settings.width, self.settings.height
+
     def show(self, state: SimState, overlay: Overlay | None = None) -> np.ndarray:
-        """Apply a state and draw it; RGB ``(height, width, 3)`` uint8."""
+        """Apply a state and draw it; RGB ``(h, w, 3)`` uint8 of ``frame_size``."""
         self.mirror.apply(state)
         return self.draw(overlay)
 
     def draw(self, overlay: Overlay | None = None) -> np.ndarray:
-        return self._renderer.draw(self.mirror.data, self._framed(), overlay)
+        """The state now; the overlay is written into the first camera's picture."""
+        data = self.mirror.data
+        if self._framed is None:
+            self._framed = self._frame()
+        pictures = [
+            self._renderer.draw(data, camera or self._framed, None if index else overlay)
+            for index, camera in enumerate(self._cameras)
+        ]
+        return pictures[0] if len(pictures) == 1 else np.hstack(pictures)
 
     def picture(self) -> np.ndarray:
-        """What is shown now, framed anew, large and at the best quality: a still, not a stream."""
-        best = quality_named("best")
-        width, height = _PICTURE_SCALE * self.width, _PICTURE_SCALE * self.height
-        camera = self._camera if self._fixed else self._frame()
+        """What the first camera sees now, framed anew, large and at the best quality: a still."""
+        width, height = (_PICTURE_SCALE * n for n in (self.settings.width, self.settings.height))
         try:
-            with Renderer(self.scene.drawn, width, height, best) as renderer:
-                return renderer.draw(self.mirror.data, camera)
+            with Renderer(self.scene.drawn, width, height, quality_named("best")) as renderer:
+                return renderer.draw(self.mirror.data, self._cameras[0] or self._frame())
         finally:
             self._renderer.make_current()
 
     def reframe(self) -> None:
-        """Frame the scene anew at the next picture; does nothing for a camera of the model."""
-        if not self._fixed:
-            self._camera = None
+        """Let the automatic camera frame the scene anew at the next picture."""
+        self._framed = None
 
     def close(self) -> None:
         self._renderer.close()
@@ -82,14 +108,7 @@ class View:
     def __exit__(self, *_) -> None:
         self.close()
 
-    @property
-    def _fixed(self) -> bool:
-        return self._camera_name != AUTO_CAMERA
-
-    def _framed(self) -> mujoco.MjvCamera:
-        if self._camera is None:
-            self._camera = self._frame()
-        return self._camera
-
     def _frame(self) -> mujoco.MjvCamera:
-        return frame(self.scene.drawn, self.mirror.data, self.width / self.height)
+        return frame(
+            self.scene.drawn, self.mirror.data, self.settings.width / self.settings.height
+        )

@@ -19,11 +19,13 @@ import numpy as np
 
 from mujoco_mirror.fidelity import FidelityMonitor, Limits, LinkErrors
 from mujoco_mirror.map_rules import MapRules
+from mujoco_mirror.overlay import state_overlay
 from mujoco_mirror.recording import Recording
+from mujoco_mirror.renderer import Overlay
 from mujoco_mirror.status import MirrorStatus, mirror_status
 from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
 from mujoco_mirror.view import View
-from sim_bridge.errors import BridgeError, IncorrectState, OperationFailed, TimedOut
+from sim_bridge.errors import BridgeError, IncorrectState, NotFound, OperationFailed, TimedOut
 from sim_bridge.types import LinkPoses, SimState
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,13 @@ class ModelFound:
     path: Path
     control_period_s: float
     source: str = ""
+
+
+@dataclass(frozen=True)
+class ModelMissing:
+    """Why there is no model."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -98,12 +107,14 @@ class MirrorWorker:
         wanted: Callable[[], bool],
         rules: MapRules | None = None,
         limits: Limits | None = None,
+        overlay: bool = False,
     ) -> None:
         self._make_view = make_view
         self._on_image = on_image
         self._wanted = wanted
         self._rules = rules
         self._limits = limits or Limits()
+        self._with_overlay = overlay
         self._items: queue.Queue[Any] = queue.Queue()
         self._view: View | None = None
         self._model: ModelFound | None = None
@@ -190,6 +201,8 @@ class MirrorWorker:
                 self._on_link_errors(self._fidelity.on_links(item.time_s, item.links))
         elif isinstance(item, ModelFound):
             self._on_model(item)
+        elif isinstance(item, ModelMissing):
+            raise NotFound(item.reason)
         elif isinstance(item, StartRecording):
             self._on_start(item)
         elif isinstance(item, StopRecording):
@@ -236,7 +249,7 @@ class MirrorWorker:
         if not wants_frame and not (is_newest and self._wanted()):
             return
         started = time.perf_counter()
-        image = self._view.show(state)
+        image = self._view.show(state, self._overlay(state))
         drawn = time.perf_counter() - started
         lag = 1e-9 * (time.time_ns() - arrived.published_ns)
         self.lag_s.add(lag)
@@ -248,6 +261,14 @@ class MirrorWorker:
             recording.joint_error = max(recording.joint_error, self._joint_error)
         if self._wanted():
             self._on_image(image, state)
+
+    def _overlay(self, state: SimState) -> Overlay | None:
+        if not self._with_overlay:
+            return None
+        errors = self._fidelity.latest
+        return state_overlay(
+            state, self.lag_s.last, errors.worst(self._limits) if errors is not None else None
+        )
 
     def _on_link_errors(self, errors: LinkErrors | None) -> None:
         worst = errors.worst(self._limits) if errors is not None else None
@@ -284,7 +305,7 @@ class MirrorWorker:
             self._view.draw()  # what the first picture costs must not delay the first frame
             self._view.reframe()
             self._recording = Recording(
-                request.directory, self._view.width, self._view.height, self._model.control_period_s
+                request.directory, *self._view.frame_size, self._model.control_period_s
             )
         except BridgeError as error:
             return error

@@ -13,24 +13,26 @@ from mirror_scenes import TWO_ARMS, so101_model, state
 from mujoco_mirror.framing import frame, subject_points
 from mujoco_mirror.mesh_detail import simplify
 from mujoco_mirror.mirror import Mirror
+from mujoco_mirror.overlay import state_overlay
 from mujoco_mirror.quality import Quality, quality_named
 from mujoco_mirror.recording import Recording, write_png
 from mujoco_mirror.renderer import Renderer
 from mujoco_mirror.scene import load_scene
 from mujoco_mirror.video import VideoWriter
-from mujoco_mirror.view import View
+from mujoco_mirror.view import View, ViewSettings
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
 
 HOME = dict.fromkeys(
     (f"so101/{j}" for j in ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")),
     0.0,
 )
+SMALL = ViewSettings(320, 240, "fast")
 BLOCK = {"block": [0.25, -0.05, 0.02, 0, 0, 0, 1]}
 
 
 @pytest.fixture(scope="module")
 def view():
-    with View(so101_model(), 320, 240, "fast") as view:
+    with View(so101_model(), SMALL) as view:
         yield view
 
 
@@ -72,23 +74,37 @@ def test_a_still_is_larger_and_leaves_the_stream_as_it_was(view):
 
 
 def test_a_camera_of_the_model_can_be_chosen_and_an_unknown_one_is_refused():
-    with View(so101_model(), 160, 120, "fast", camera="front", dressed=False) as front:
+    settings = ViewSettings(160, 120, "fast", ("front",), dressed=False)
+    with View(so101_model(), settings) as front:
         assert front.show(state(HOME, BLOCK)).std() > 10
     with pytest.raises(NotFound, match="unknown camera 'rear'; valid: auto, front"):
-        View(so101_model(), 160, 120, "fast", camera="rear")
+        View(so101_model(), ViewSettings(160, 120, "fast", ("rear",)))
     with pytest.raises(NotFound, match="quality 'ultra'; valid: auto, fast, balanced, best"):
         quality_named("ultra")
 
 
+def test_several_cameras_stand_side_by_side_with_the_overlay_in_the_first(view):
+    settings = ViewSettings(320, 240, "fast", ("auto", "front"))
+    now = state(HOME, BLOCK, step=7, time_s=0.7)
+    with View(so101_model(), settings) as both:
+        plain = both.show(now)
+        noted = both.show(now, state_overlay(now, lag_s=0.012, worst=("so101/gripper", 1e-4, 1e-5)))
+    assert plain.shape == (240, 640, 3) == (*reversed(both.frame_size), 3)
+    assert np.array_equal(plain[:, :320], view.show(now))
+    assert np.mean(plain[:, :320] != noted[:, :320]) > 0.01
+    assert np.array_equal(plain[:, 320:], noted[:, 320:])
+
+
 def test_less_detail_keeps_the_outline():
-    images, faces = [], []
+    images, faces, camera = [], [], None
     for detail in (quality_named("fast").mesh_detail, 0.0):
         quality = Quality("test", 0, 0, False, detail)
         scene = load_scene(so101_model(), quality)
         mirror = Mirror(scene.drawn)
         mirror.apply(state(HOME, BLOCK))
+        camera = camera or frame(scene.drawn, mirror.data, 4 / 3)
         with Renderer(scene.drawn, 320, 240, quality) as renderer:
-            images.append(renderer.draw(mirror.data, frame(scene.drawn, mirror.data, 4 / 3)))
+            images.append(renderer.draw(mirror.data, camera))
         faces.append(int(scene.drawn.mesh_facenum.sum()))
     assert faces[0] < faces[1] / 5
     yellow = [np.all((i >= (100, 70, 0)) & (i <= (255, 235, 90)), axis=-1) for i in images]
