@@ -48,7 +48,7 @@ from sim_bridge import names, qos
 from sim_bridge.conversions import from_state_msg, from_time, to_time
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
 from sim_bridge.images import encode_jpeg, to_image_msg
-from sim_bridge.parameters import read_parameters
+from sim_bridge.node_parameters import read_parameters
 from sim_bridge.spec_conversions import from_model_msg
 from sim_bridge.types import SimState
 

@@ -30,7 +30,7 @@ from policy_node.sessions import PolicySessions
 from policy_node.warm_up import warm_up
 from sim_bridge import names, qos
 from sim_bridge.errors import BridgeError
-from sim_bridge.parameters import read_parameters
+from sim_bridge.node_parameters import read_parameters
 from sim_bridge.spec_conversions import from_spec_msg
 from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec

@@ -25,7 +25,7 @@ from policy_node.rollout import Progress
 from policy_node.rollout_worker import RolloutWorker
 from sim_bridge import names
 from sim_bridge.errors import OK, BridgeError, Busy, Canceled
-from sim_bridge.parameters import read_parameters
+from sim_bridge.node_parameters import read_parameters
 from sim_bridge.stopping import StopFlag
 
 _SPIN_S = 0.2

@@ -130,7 +130,7 @@ def test_malicious_reply_is_refused_and_does_not_run_protocol_fake(monkeypatch, 
     reply = pickle.dumps([np.array([{"action": Bomb()}], dtype=object)])
     with protocol_fake(lambda meta_obs: reply, monkeypatch) as (port, _):
         policy = connect(port).for_client("one")
-        with pytest.raises(OperationFailed, match="refused a pickled reply: it names posix.system"):
+        with pytest.raises(OperationFailed, match="refused a pickle: it names posix.system"):
             policy.infer(observation())
         policy.close()
     assert not proof.exists()

@@ -246,7 +246,7 @@ def test_malicious_reply_is_refused_and_does_not_run_protocol_fake(monkeypatch, 
 
     with protocol_fake(lambda n: pickle.dumps([Bomb()]), monkeypatch) as (port, _):
         policy = open_source(address(port, policy_type="act", pretrained="x")).for_client("one")
-        with pytest.raises(OperationFailed, match="refused a pickled reply: it names posix.system"):
+        with pytest.raises(OperationFailed, match="refused a pickle: it names posix.system"):
             policy.infer(observation())
         policy.close()
     assert not proof.exists()

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -21,7 +21,8 @@ from rclpy.utilities import remove_ros_args
 
 from sim_bridge.camera_publishers import CameraPublishers
 from sim_bridge.errors import BridgeError
-from sim_bridge.parameters import BridgeParameters, read_parameters
+from sim_bridge.node_parameters import read_parameters
+from sim_bridge.parameters import BridgeParameters
 from sim_bridge.publishers import StepPublishers
 from sim_bridge.services import ControlServices
 from sim_bridge.session import Session, StepRecord
@@ -38,6 +39,8 @@ class SimBridge(Node):
 
     def __init__(self, simulator: Simulator, parameters: BridgeParameters, **kwargs) -> None:
         super().__init__("sim_bridge", **kwargs)
+        for name, value in asdict(parameters).items():
+            self.declare_parameter(name, value)
         self.declare_parameter("pid", os.getpid())
         self._topics = StepPublishers(self, simulator)
         self._late: StepRecord | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sim_bridge.errors import InvalidRequest
@@ -45,9 +45,3 @@ class BridgeParameters:
         if not isinstance(options, dict):
             raise InvalidRequest(f"parameter task_options is {options!r}; valid: a JSON object")
         return options
-
-
-def read_parameters(node: Any, cls: type) -> Any:
-    """Declare every field of the dataclass ``cls`` on ``node`` and build it from the values."""
-    values = {f.name: node.declare_parameter(f.name, f.default).value for f in fields(cls)}
-    return cls(**values)
