@@ -1,0 +1,145 @@
+"""The replay loop on a simulator in this process."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sim_bridge.client import StepReply
+from sim_bridge.errors import InvalidAction, InvalidRequest
+from sim_bridge.replay_core import Replayer, ReplayOptions
+from sim_bridge.session import Session
+from sim_bridge.simulators.synthetic_simulator import SyntheticSimulator
+from sim_bridge.trajectory import TrajectoryRecorder
+
+
+class LocalClient:
+    """The bridge client's calls on a session without a bridge."""
+
+    def __init__(self):
+        self.session = Session(SyntheticSimulator("local", {"cameras": 0, "joints": 3}))
+        self.calls = []
+        self._numbers = itertools.count(1)
+
+    def reset(self, seed=None, state=None):
+        self.calls.append(("reset", seed, state))
+        return self._reply(self.session.reset("me", next(self._numbers), seed, state))
+
+    def step(self, actions):
+        self.calls.append(("step", len(actions)))
+        answer = self.session.step("me", next(self._numbers), np.ravel(actions), len(actions))
+        return self._reply(answer, answer.outcomes)
+
+    def set_state(self, state):
+        self.calls.append(("set_state",))
+        return self._reply(self.session.set_state("me", next(self._numbers), state))
+
+    def _reply(self, answer, outcomes=()):
+        return StepReply(
+            state=answer.state,
+            observation=answer.observation,
+            info={},
+            rewards=np.array([o.reward for o in outcomes]),
+            terminated=np.array([o.terminated for o in outcomes], dtype=bool),
+            truncated=np.array([o.truncated for o in outcomes], dtype=bool),
+            success=np.array([o.success for o in outcomes], dtype=bool),
+        )
+
+
+@pytest.fixture
+def client():
+    return LocalClient()
+
+
+@pytest.fixture
+def spec(client):
+    return client.session.simulator.spec
+
+
+@pytest.fixture
+def recorded(spec):
+    """25 steps from seed 6, by a recorder on a simulator of its own."""
+    other = LocalClient()
+    recorder = TrajectoryRecorder(spec, 6, other.reset(seed=6).state)
+    for row in np.random.default_rng(0).uniform(-2, 2, (25, 3)):
+        recorder.add(row, other.step(row[None]).state, reward=1.0)
+    return recorder.finish(success=True)
+
+
+def test_actions_give_the_recorded_states_again(client, spec, recorded):
+    report = Replayer(client, spec).run(recorded, ReplayOptions())
+    assert (report.steps, report.max_joint_error, report.canceled) == (25, 0.0, False)
+    # Several steps a request; the seed alone led to the start, so it was not written.
+    assert client.calls == [("reset", 6, None), ("step", 10), ("step", 10), ("step", 5)]
+
+
+def test_another_start_is_written(client, spec, recorded):
+    moved = replace(recorded, joint_positions=recorded.joint_positions + 0.25)
+    report = Replayer(client, spec).run(moved, ReplayOptions())
+    assert client.calls[1][0] == "reset" and client.calls[1][2] is not None
+    assert report.max_joint_error > 0.1  # the states of the file are not those of its actions
+
+
+def test_columns_are_matched_by_name(client, spec, recorded):
+    order = [2, 0, 1]
+    shuffled = replace(
+        recorded,
+        action_names=tuple(recorded.action_names[i] for i in order),
+        actions=recorded.actions[:, order],
+    )
+    assert Replayer(client, spec).run(shuffled, ReplayOptions()).max_joint_error == 0.0
+
+
+def test_states_are_restored_without_stepping(client, spec, recorded):
+    report = Replayer(client, spec).run(recorded, ReplayOptions(restore_states=True))
+    assert (report.steps, report.max_joint_error) == (26, 0.0)
+    assert [call[0] for call in client.calls] == ["reset"] + ["set_state"] * 26
+
+
+def test_states_can_only_be_restored_when_there_are_some(client, spec, recorded):
+    only_first = replace(recorded, **{name: getattr(recorded, name)[:1] for name in STATE_ARRAYS})
+    with pytest.raises(InvalidRequest, match="holds 1 state"):
+        Replayer(client, spec).run(only_first, ReplayOptions(restore_states=True))
+
+
+def test_progress_and_stopping(client, spec, recorded):
+    seen = []
+    replayer = Replayer(client, spec, seen.append, lambda: len(seen) == 2)
+    report = replayer.run(recorded, ReplayOptions())
+    assert (report.canceled, report.steps) == (True, 20)
+    assert [(p.step, p.steps) for p in seen] == [(10, 25), (20, 25)]
+
+
+def test_what_happened_is_recorded(client, spec, recorded):
+    report = Replayer(client, spec).run(recorded, ReplayOptions(record=True))
+    np.testing.assert_array_equal(report.trajectory.joint_positions, recorded.joint_positions)
+    np.testing.assert_array_equal(report.trajectory.actions, recorded.actions)
+
+
+def test_actions_out_of_bounds_are_refused_or_cut(client, spec, recorded):
+    wild = replace(recorded, actions=recorded.actions * 3)
+    with pytest.raises(InvalidAction, match="valid: -3 to 3 rad"):
+        Replayer(client, spec).run(wild, ReplayOptions())
+    assert Replayer(LocalClient(), spec).run(wild, ReplayOptions(clip=True)).steps == 25
+
+
+def test_real_time_takes_its_time(client, spec, recorded):
+    report = Replayer(client, spec).run(recorded, ReplayOptions(speed=2.0))
+    assert report.wall_time_s >= 0.5 * 25 * spec.control_period_s - 1e-3
+    assert [call[0] for call in client.calls].count("step") == 25
+
+
+def test_bad_speed_is_named():
+    with pytest.raises(InvalidRequest, match="speed is -1; valid: 0"):
+        ReplayOptions(speed=-1)
+
+
+STATE_ARRAYS = (
+    "times_s",
+    "joint_positions",
+    "joint_velocities",
+    "body_poses",
+    "body_twists",
+    "target_positions",
+)
