@@ -314,7 +314,7 @@ _RATES = ("joint_velocities", "body_twists")
 
 def _assert_same(first: list[SimState], second: list[SimState], tolerance: float) -> None:
     assert len(first) == len(second)
-    for a, b in zip(first, second):
+    for a, b in zip(first, second, strict=True):
         if tolerance:
             _assert_close(a, b, tolerance)
             continue
@@ -375,12 +375,12 @@ def _check_links(model, state: SimState, links: LinkPoses, entities: tuple[str, 
 
     data = mujoco.MjData(model)
     joints = {model.joint(j).name: int(model.jnt_qposadr[j]) for j in range(model.njnt)}
-    for name, position in zip(state.joint_names, state.joint_positions):
+    for name, position in zip(state.joint_names, state.joint_positions, strict=True):
         data.qpos[joints.get(name, joints.get(name.partition("/")[2]))] = position
     mujoco.mj_kinematics(model, data)
     bodies = {model.body(b).name: b for b in range(1, model.nbody)}
     compared = 0
-    for name, pose in zip(links.names, links.poses):
+    for name, pose in zip(links.names, links.poses, strict=True):
         body = bodies.get(name, bodies.get(name.partition("/")[2]))
         if body is None or name.partition("/")[0] not in entities:
             continue

@@ -184,24 +184,29 @@ class _Pace:
 
 def _is_at(found: SimState, wanted: SimState) -> bool:
     """Whether the seed alone led to the very same start, bit for bit."""
-    joints = zip(found.joint_positions, found.joint_velocities)
-    at = dict(zip(found.joint_names, joints))
-    bodies = dict(zip(found.body_names, zip(found.body_poses, found.body_twists)))
-    wanted_joints = zip(wanted.joint_positions, wanted.joint_velocities)
+    joints = zip(found.joint_positions, found.joint_velocities, strict=True)
+    at = dict(zip(found.joint_names, joints, strict=True))
+    bodies = dict(
+        zip(found.body_names, zip(found.body_poses, found.body_twists, strict=True), strict=False)
+    )
+    wanted_joints = zip(wanted.joint_positions, wanted.joint_velocities, strict=True)
     return all(
-        at.get(name) == values for name, values in zip(wanted.joint_names, wanted_joints)
+        at.get(name) == values
+        for name, values in zip(wanted.joint_names, wanted_joints, strict=True)
     ) and all(
         name in bodies
         and np.array_equal(bodies[name][0], pose)
         and np.array_equal(bodies[name][1], twist)
-        for name, pose, twist in zip(wanted.body_names, wanted.body_poses, wanted.body_twists)
+        for name, pose, twist in zip(
+            wanted.body_names, wanted.body_poses, wanted.body_twists, strict=True
+        )
     )
 
 
 def _joint_error(wanted: SimState, found: SimState) -> float:
     """Largest difference over the joints that both name [rad or m]; 0 for none."""
-    at = dict(zip(found.joint_names, found.joint_positions))
-    pairs = zip(wanted.joint_names, wanted.joint_positions)
+    at = dict(zip(found.joint_names, found.joint_positions, strict=True))
+    pairs = zip(wanted.joint_names, wanted.joint_positions, strict=True)
     return max((abs(at[name] - value) for name, value in pairs if name in at), default=0.0)
 
 

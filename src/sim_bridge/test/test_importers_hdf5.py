@@ -54,7 +54,7 @@ def test_aloha_layout(aloha_file, aloha_episode):
     assert trajectory.action_names[6] == "vx300s_left/gripper"
     np.testing.assert_array_equal(trajectory.actions, rows)
     state = trajectory.state(0)
-    at = dict(zip(state.joint_names, state.joint_positions))
+    at = dict(zip(state.joint_names, state.joint_positions, strict=True))
     assert at["vx300s_right/elbow"] == positions[0, 9]
     assert at["vx300s_left/left_finger"] == -at["vx300s_left/right_finger"]
     everything = open_trajectory(f"{aloha_file}?states=all")
@@ -185,7 +185,7 @@ def test_robomimic_twists_are_in_the_world(robomimic_file, demo):
     """MuJoCo's own conversion of the free joint's body-frame angular velocity."""
     _, states = demo
     trajectory = open_trajectory(f"{robomimic_file}?{NAMES}&states=all")
-    for row, twist in zip(states, trajectory.body_twists[:, 0]):
+    for row, twist in zip(states, trajectory.body_twists[:, 0], strict=True):
         expected = np.zeros(3)
         mujoco.mju_rotVecQuat(expected, row[-3:].copy(), row[6:10].copy())
         np.testing.assert_allclose(twist[3:], expected, atol=1e-12)

@@ -22,7 +22,7 @@ def entry(positions, cube=(0.25, 0.05, 0.02), yaw=0.0):
         "so101": {
             "pos": [0.0, 0.0, 0.0],
             "rot": [1.0, 0.0, 0.0, 0.0],
-            "dof_pos": dict(zip(JOINTS, positions)),
+            "dof_pos": dict(zip(JOINTS, positions, strict=True)),
         },
         "block": {
             "pos": np.array(cube, dtype=np.float32),
@@ -38,7 +38,9 @@ def actions():
 
 
 def document(states=None, robot="so101"):
-    targets = [{"dof_pos_target": dict(zip(JOINTS, map(float, row)))} for row in actions()]
+    targets = [
+        {"dof_pos_target": dict(zip(JOINTS, map(float, row), strict=True))} for row in actions()
+    ]
     demo = {"init_state": entry([0.1, -0.2, 0.3, 0.0, 0.2, 0.5], yaw=0.8), "actions": targets}
     return {robot: [{**demo, "states": states, "extra": None}] * 2}
 
@@ -185,7 +187,7 @@ def test_another_robot_is_refused(tmp_path, replay_on):
     path = tmp_path / "franka_v2.pkl"
     content = document(robot="franka")
     for demo in content["franka"]:
-        demo["init_state"] = {"franka": {**entry([0.0])["so101"], "dof_pos": {"panda_joint1": 0.1}}}
+        demo["init_state"] = {"franka": {**entry([0.0] * 6)["so101"], "dof_pos": {"panda_joint1": 0.1}}}
         demo["actions"] = [{"dof_pos_target": {"panda_joint1": 0.2}}]
     path.write_bytes(pickle.dumps(content))
     words = ("--control-period-s", "0.02")

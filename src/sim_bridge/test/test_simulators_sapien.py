@@ -193,3 +193,19 @@ def test_what_physx_cannot_do_is_named(tmp_path, model, message):
     mujoco.MjModel.from_xml_path(str(path))
     with pytest.raises(FeatureUnsupported, match=message):
         SapienSimulator(str(path))
+
+
+def test_two_arms_in_one_scene():
+    simulators = MujocoSimulator("aloha"), SapienSimulator("aloha")
+    for simulator in simulators:
+        simulator.reset(seed=0)
+    reference, physx = simulators
+    hold = reference.state().target_positions
+    for _ in range(25):
+        for simulator in simulators:
+            simulator.step(hold)
+    assert physx.spec.robot_entities == ("vx300s_left", "vx300s_right")
+    physx.set_state(reference.state())
+    ours, theirs = reference.link_poses(), physx.link_poses()
+    assert ours.names == theirs.names
+    assert np.abs(ours.poses[:, :3] - theirs.poses[:, :3]).max() < 1e-6

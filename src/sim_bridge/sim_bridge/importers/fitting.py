@@ -50,7 +50,7 @@ def _match(found: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """Each found name, or the one wanted name with the same key that no other found name has."""
     keys = [_key(name) for name in found]
     out = []
-    for name, key in zip(found, keys):
+    for name, key in zip(found, keys, strict=True):
         candidates = [w for w in wanted if _key(w) == key]
         unique = len(candidates) == 1 and keys.count(key) == 1
         out.append(name if name in wanted or not unique else candidates[0])

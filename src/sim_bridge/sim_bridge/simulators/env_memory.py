@@ -49,7 +49,7 @@ def restore(env: gymnasium.Env, arrays: dict[str, np.ndarray]) -> None:
     for name, value in document["attributes"].items():
         if name in vars(inner):
             setattr(inner, name, value)
-    for wrapper, elapsed in zip(_time_limits(env), document["elapsed"]):
+    for wrapper, elapsed in zip(_time_limits(env), document["elapsed"], strict=True):
         wrapper._elapsed_steps = elapsed
     if document["random"]["bit_generator"] == type(inner.np_random.bit_generator).__name__:
         inner.np_random.bit_generator.state = document["random"]

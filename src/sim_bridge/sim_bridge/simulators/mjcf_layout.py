@@ -127,7 +127,7 @@ def deviate(
     stream does not depend on the options.
     """
     out = qpos.copy()
-    for spec, address in zip(scene.joint_specs(), scene.joint_addresses):
+    for spec, address in zip(scene.joint_specs(), scene.joint_addresses, strict=True):
         moved = qpos[address] + random.uniform(-1.0, 1.0) * joint_noise
         out[address] = np.clip(moved, spec.lower, spec.upper) if joint_noise else qpos[address]
     for addresses in scene.body_addresses:

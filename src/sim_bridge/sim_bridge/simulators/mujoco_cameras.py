@@ -37,7 +37,9 @@ def camera_specs(model: mujoco.MjModel, width: int, height: int) -> tuple[Camera
 class MujocoCameras:
     """Draws a model's cameras; the GL context is made on first use, by the drawing thread."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, specs: Sequence[CameraSpec]) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, specs: Sequence[CameraSpec]
+    ) -> None:
         self._model = model
         self._data = data
         self._specs = {spec.name: spec for spec in specs}

@@ -25,9 +25,10 @@ _JOINT_TRANSMISSION = int(mujoco.mjtTrn.mjTRN_JOINT)
 _INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 # What a task may read between two steps and mj_step leaves one substep behind the positions.
 _DERIVED = (
-    "xpos", "xquat", "xmat", "xipos", "ximat", "xanchor", "xaxis", "geom_xpos", "geom_xmat", "site_xpos",
-    "site_xmat", "cam_xpos", "cam_xmat", "subtree_com", "cvel", "sensordata", "ten_length",
-    "actuator_length", "actuator_velocity", "actuator_force", "qfrc_actuator", "qfrc_bias", "qacc",
+    "xpos", "xquat", "xmat", "xipos", "ximat", "xanchor", "xaxis", "geom_xpos", "geom_xmat",
+    "site_xpos", "site_xmat", "cam_xpos", "cam_xmat", "subtree_com", "cvel", "sensordata",
+    "ten_length", "actuator_length", "actuator_velocity", "actuator_force", "qfrc_actuator",
+    "qfrc_bias", "qacc",
 )  # fmt: skip
 NATIVE_FORMAT = f"mujoco {mujoco.__version__}"
 
@@ -86,7 +87,7 @@ class MujocoScene:
     @property
     def position_actuators(self) -> dict[int, str]:
         """Joint name by actuator, for those whose control is a joint's position target."""
-        return {int(a): name for a, name in zip(self._actuators, self._targets)}
+        return {int(a): name for a, name in zip(self._actuators, self._targets, strict=True)}
 
     def body_name(self, body: int) -> str:
         """``entity/body``; just ``entity`` for a single free body of the same name."""
@@ -120,7 +121,9 @@ class MujocoScene:
             roots.setdefault(name, int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))
         return tuple(roots), tuple(self.body_name(root) for root in roots.values())
 
-    def state(self, native: bool = False, extras: Mapping[str, np.ndarray] | None = None) -> SimState:
+    def state(
+        self, native: bool = False, extras: Mapping[str, np.ndarray] | None = None
+    ) -> SimState:
         """The state now; ``extras`` are arrays of the task that the native block must hold."""
         data = self.data
         return SimState(
@@ -217,7 +220,7 @@ class MujocoScene:
     def _twists_to_world(self, qvel: np.ndarray) -> np.ndarray:
         """MuJoCo's free joints have world linear but body-frame angular velocity."""
         out = qvel.copy()
-        for row, quat in zip(out, self.data.qpos[self._bodies.qpos][:, 3:]):
+        for row, quat in zip(out, self.data.qpos[self._bodies.qpos][:, 3:], strict=True):
             mujoco.mju_rotVecQuat(row[3:], row[3:].copy(), quat)
         return out
 
@@ -226,16 +229,21 @@ class MujocoScene:
         now = self.state()
         changed = False
         for name, position, velocity in zip(
-            state.joint_names, state.joint_positions, state.joint_velocities
+            state.joint_names, state.joint_positions, state.joint_velocities, strict=True
         ):
             i = now.joint_names.index(name)
             if position != now.joint_positions[i] or velocity != now.joint_velocities[i]:
                 self.data.qpos[self._joints.qpos[i]] = position
                 self.data.qvel[self._joints.dof[i]] = velocity
                 changed = True
-        for name, pose, twist in zip(state.body_names, state.body_poses, state.body_twists):
+        for name, pose, twist in zip(
+            state.body_names, state.body_poses, state.body_twists, strict=True
+        ):
             i = now.body_names.index(name)
-            if not (np.array_equal(pose, now.body_poses[i]) and np.array_equal(twist, now.body_twists[i])):
+            if not (
+                np.array_equal(pose, now.body_poses[i])
+                and np.array_equal(twist, now.body_twists[i])
+            ):
                 self._write_body(i, pose, twist)
                 changed = True
         changed |= self._write_targets(state, now)
@@ -251,7 +259,7 @@ class MujocoScene:
 
     def _write_targets(self, state: SimState, now: SimState) -> bool:
         changed = False
-        for name, target in zip(state.target_names, state.target_positions):
+        for name, target in zip(state.target_names, state.target_positions, strict=True):
             if name in now.target_names:
                 i = now.target_names.index(name)
                 changed |= bool(target != now.target_positions[i])

@@ -74,7 +74,7 @@ class SapienSimulator:
         return self._outcome() if state is None else self.set_state(state)
 
     def step(self, action: np.ndarray) -> StepOutcome:
-        for joint, target in zip(self._driven.values(), action):
+        for joint, target in zip(self._driven.values(), action, strict=True):
             joint.set_drive_target(float(target))
         for _ in range(self._substeps):
             self._world.scene.step()
@@ -100,16 +100,18 @@ class SapienSimulator:
     def set_state(self, state: SimState) -> StepOutcome:
         positions, velocities = self._joint_values()
         for name, position, velocity in zip(
-            state.joint_names, state.joint_positions, state.joint_velocities
+            state.joint_names, state.joint_positions, state.joint_velocities, strict=True
         ):
             index = _index("joint", name, self._names.joint_names)
             positions[index], velocities[index] = position, velocity
         if state.joint_names:
             self._write_joints(positions, velocities)
-        for name, pose, twist in zip(state.body_names, state.body_poses, state.body_twists):
+        for name, pose, twist in zip(
+            state.body_names, state.body_poses, state.body_twists, strict=True
+        ):
             body = self._world.free[_index("body", name, self._names.body_names)]
             _place(self._world.components[body], pose, twist)
-        for name, target in zip(state.target_names, state.target_positions):
+        for name, target in zip(state.target_names, state.target_positions, strict=True):
             if name in self._driven:
                 self._driven[name].set_drive_target(float(target))
         return self._outcome()
@@ -132,7 +134,7 @@ class SapienSimulator:
         """Build the scene anew, so that no contact cache of an earlier episode lives on."""
         self._world = PhysxWorld(self._model)
         joints = [self._world.joints[j] for j in self._names.joint_ids]
-        by_name = dict(zip(self._names.joint_names, joints))
+        by_name = dict(zip(self._names.joint_names, joints, strict=True))
         self._driven = {n: by_name[n] for n in self._names.position_actuators.values()}
         self._time_s = 0.0
         qpos, ctrl = self._start
@@ -140,21 +142,21 @@ class SapienSimulator:
         qpos = layout.deviate(self._names, qpos, *noise, self._random)
         positions = qpos[self._names.joint_addresses]
         self._write_joints(positions, np.zeros_like(positions))
-        for body, addresses in zip(self._world.free, self._names.body_addresses):
+        for body, addresses in zip(self._world.free, self._names.body_addresses, strict=True):
             pose = sapien.Pose(qpos[addresses[:3]], qpos[addresses[3:]])
             _place(self._world.components[body], _to_wire(pose), np.zeros(6))
-        at = dict(zip(self._names.joint_names, positions))
+        at = dict(zip(self._names.joint_names, positions, strict=True))
         targets = [at[name] for name in self._driven] if ctrl is None else ctrl
         bounded = np.clip(targets, self._spec.action.low, self._spec.action.high)
-        for joint, target in zip(self._driven.values(), bounded):
+        for joint, target in zip(self._driven.values(), bounded, strict=True):
             joint.set_drive_target(float(target))
 
     def _joint_values(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and velocities in the order of the wire's joint names."""
         positions, velocities = {}, {}
         for articulation, ids in self._world.articulations:
-            positions.update(zip(ids, articulation.qpos))
-            velocities.update(zip(ids, articulation.qvel))
+            positions.update(zip(ids, articulation.qpos, strict=True))
+            velocities.update(zip(ids, articulation.qvel, strict=True))
         order = self._names.joint_ids
         return (
             np.array([positions[j] for j in order], dtype=float),

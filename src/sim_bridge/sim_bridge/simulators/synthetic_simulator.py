@@ -140,7 +140,7 @@ class SyntheticSimulator:
         for i, name in enumerate(state.joint_names):
             j = known.index(name)
             positions[j], velocities[j] = state.joint_positions[i], state.joint_velocities[i]
-        for name, target in zip(state.target_names, state.target_positions):
+        for name, target in zip(state.target_names, state.target_positions, strict=True):
             if name in known:
                 targets[known.index(name)] = target
         self._state = replace(
