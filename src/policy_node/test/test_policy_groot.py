@@ -312,7 +312,7 @@ def test_nobody_there():
 
 
 @contextlib.contextmanager
-def http_fake(act):
+def http_fake(act, port: int = 0):
     """``act(observation)`` gives (status, body text)."""
     requests: list[tuple[str, dict]] = []
 
@@ -323,6 +323,7 @@ def http_fake(act):
             data = text.encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(data)
 
@@ -341,7 +342,7 @@ def http_fake(act):
         def log_message(self, *_) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -430,6 +431,26 @@ def test_http_slow_server_times_out_protocol_fake():
         with pytest.raises(TimedOut, match="0.3 s"):
             policy.infer(observation())
         policy.close()
+
+
+def test_http_server_gone_in_mid_episode_is_waited_for_protocol_fake():
+    def act(body):
+        return 200, '{"action.actions": [[1.0, 2.0]]}'
+
+    with http_fake(act) as (port, _):
+        address = parse_server_address(f"http://127.0.0.1:{port}?give_up_s=50")
+        policy = groot_http.open_source(address).for_client("one")
+        policy.infer(observation())
+    answer: list[np.ndarray] = []
+    asking = threading.Thread(target=lambda: answer.append(policy.infer(observation())))
+    asking.start()
+    wait_until(lambda: not policy._link.is_open, 30, "the loss is noticed")
+    with http_fake(act, port):
+        asking.join(timeout=60)
+        assert not asking.is_alive()
+    np.testing.assert_array_equal(answer[0], [[1.0, 2.0]])
+    assert policy.stats.reconnects == 1
+    policy.close()
 
 
 def test_arrays_json_against_json_numpy_real_peer():

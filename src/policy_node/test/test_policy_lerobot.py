@@ -12,6 +12,7 @@ import pickle
 import socket
 import sys
 import textwrap
+import threading
 import time
 import types
 from concurrent import futures
@@ -165,7 +166,7 @@ class Remote:
 
 
 @contextlib.contextmanager
-def protocol_fake(answer, monkeypatch):
+def protocol_fake(answer, monkeypatch, port: int = 0):
     """A server from the protocol facts; ``answer(timestep)`` gives the bytes of ``Actions``."""
     module = types.ModuleType(HELPERS)
     module.RemotePolicyConfig = module.TimedObservation = Remote
@@ -204,7 +205,7 @@ def protocol_fake(answer, monkeypatch):
     server = grpc.server(futures.ThreadPoolExecutor(4))
     service = grpc.method_handlers_generic_handler("transport.AsyncInference", handlers)
     server.add_generic_rpc_handlers((service,))
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
         yield port, received
@@ -293,6 +294,28 @@ def test_slow_server_times_out_protocol_fake(monkeypatch):
         with pytest.raises(TimedOut, match="GetActions"):
             policy.infer(observation())
         policy.close()
+
+
+def test_server_gone_in_mid_episode_is_waited_for_protocol_fake(monkeypatch):
+    """The one that comes back knows nothing: it is told the policy again."""
+
+    def answer(n: int) -> bytes:
+        return actions(n, [[1, 2]])
+
+    with protocol_fake(answer, monkeypatch) as (port, _):
+        server = address(port, policy_type="act", pretrained="x", give_up_s=50)
+        policy = open_source(server).for_client("one")
+        policy.infer(observation())
+    replies: list[np.ndarray] = []
+    asking = threading.Thread(target=lambda: replies.append(policy.infer(observation())))
+    asking.start()
+    with protocol_fake(answer, monkeypatch, port) as (_, received):
+        asking.join(timeout=60)
+        assert not asking.is_alive()
+        assert received[0].policy_type == "act"
+    np.testing.assert_array_equal(replies[0], [[1, 2]])
+    assert policy.stats.reconnects == 1
+    policy.close()
 
 
 def test_what_the_address_must_say():

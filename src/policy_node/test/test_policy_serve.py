@@ -280,7 +280,7 @@ class GrootClient:
     def __init__(self, address: str, token: str | None = TOKEN) -> None:
         self._socket = zmq.Context.instance().socket(zmq.REQ)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVTIMEO, 30000)
+        self._socket.setsockopt(zmq.RCVTIMEO, 90_000)
         self._socket.connect(address.replace("zmq://", "tcp://"))
         self._token = token
 
