@@ -187,7 +187,8 @@ def test_another_robot_is_refused(tmp_path, replay_on):
     path = tmp_path / "franka_v2.pkl"
     content = document(robot="franka")
     for demo in content["franka"]:
-        demo["init_state"] = {"franka": {**entry([0.0] * 6)["so101"], "dof_pos": {"panda_joint1": 0.1}}}
+        base = entry([0.0] * 6)["so101"]
+        demo["init_state"] = {"franka": {**base, "dof_pos": {"panda_joint1": 0.1}}}
         demo["actions"] = [{"dof_pos_target": {"panda_joint1": 0.2}}]
     path.write_bytes(pickle.dumps(content))
     words = ("--control-period-s", "0.02")
