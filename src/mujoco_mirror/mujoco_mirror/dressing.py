@@ -62,7 +62,11 @@ def drop_detail(spec: mujoco.MjSpec, compiled: mujoco.MjModel, cell_m: float) ->
     for mesh in spec.meshes:
         name = mesh.name or mesh.file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
         index = mujoco.mj_name2id(compiled, mujoco.mjtObj.mjOBJ_MESH, name)
-        if index < 0 or compiled.mesh_texcoordnum[index] or compiled.mesh_facenum[index] < _SMALL_MESH:
+        if (
+            index < 0
+            or compiled.mesh_texcoordnum[index]
+            or compiled.mesh_facenum[index] < _SMALL_MESH
+        ):
             continue
         vertices, faces = _mesh(compiled, index)
         fewer_vertices, fewer_faces = simplify(vertices, faces, cell_m)
@@ -123,7 +127,8 @@ def _lights(spec: mujoco.MjSpec, studio: Studio, center: np.ndarray, extent: flo
     )  # fmt: skip
     world.add_light(
         name=f"{_PREFIX}fill", type=_DIRECTIONAL, dir=[0.6, 0.3, -0.5], pos=[0, 0, 2],
-        diffuse=[0.20, 0.22, 0.26], specular=[0.05, 0.05, 0.05], ambient=[0, 0, 0], castshadow=False,
+        diffuse=[0.20, 0.22, 0.26], specular=[0.05, 0.05, 0.05], ambient=[0, 0, 0],
+        castshadow=False,
     )  # fmt: skip
     headlight = spec.visual.headlight
     headlight.ambient = [0.42, 0.42, 0.43]

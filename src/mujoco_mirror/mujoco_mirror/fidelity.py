@@ -44,7 +44,9 @@ class LinkErrors:
         """Name, distance and angle of the link that is worst relative to the limits."""
         if not self.names:
             return None
-        relative = np.maximum(self.position_m / limits.position_m, self.angle_rad / limits.angle_rad)
+        relative = np.maximum(
+            self.position_m / limits.position_m, self.angle_rad / limits.angle_rad
+        )
         index = int(np.argmax(relative))
         return self.names[index], float(self.position_m[index]), float(self.angle_rad[index])
 
@@ -75,9 +77,7 @@ class ErrorTable:
 
     def rows(self) -> list[tuple[str, float, float, float, float]]:
         """Name, max and mean distance [m], max and mean angle [rad]."""
-        return [
-            (name, r[0], r[2] / r[4], r[1], r[3] / r[4]) for name, r in self._rows.items()
-        ]
+        return [(name, r[0], r[2] / r[4], r[1], r[3] / r[4]) for name, r in self._rows.items()]
 
     def largest(self) -> tuple[float, float]:
         """Largest distance [m] and largest angle [rad] of any link."""
@@ -155,7 +155,9 @@ def check_episode(
         joint_error = max(joint_error, mirror.joint_error(state))
         errors = compare(mirror, links)
         if not errors.names:
-            raise InvalidRequest(f"none of the links {', '.join(links.names)} is in the mirror's model")
+            raise InvalidRequest(
+                f"none of the links {', '.join(links.names)} is in the mirror's model"
+            )
         table.add(errors)
     return table, joint_error
 

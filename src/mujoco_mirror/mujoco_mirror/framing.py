@@ -43,7 +43,7 @@ def frame(
 
 
 def subject_points(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    """Corners ``(n, 3)`` of the drawn geoms of all trees that can move; of all geoms if none can."""
+    """Corners ``(n, 3)`` of the drawn geoms of all trees that can move; of all if none can."""
     movable = _movable_roots(model)
     geoms = [
         g
@@ -61,7 +61,9 @@ def subject_points(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
 
 def _movable_roots(model: mujoco.MjModel) -> set[int]:
     jointed = {int(model.body_rootid[b]) for b in model.jnt_bodyid}
-    mocap = {int(model.body_rootid[b]) for b in range(model.nbody) if int(model.body_mocapid[b]) >= 0}
+    mocap = {
+        int(model.body_rootid[b]) for b in range(model.nbody) if int(model.body_mocapid[b]) >= 0
+    }
     return (jointed | mocap) - {0}
 
 

@@ -95,9 +95,9 @@ def _egl_problem() -> str:
     devices, count = (ctypes.c_void_p * 16)(), ctypes.c_int(0)
     if not prototype(query)(16, devices, ctypes.byref(count)) or not count.value:
         return "EGL has no device"
-    display_of = ctypes.CFUNCTYPE(
-        ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p
-    )(platform_display)
+    display_of = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p)(
+        platform_display
+    )
     egl.eglInitialize.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
     for device in devices[: count.value]:
         display = display_of(_EGL_PLATFORM_DEVICE, device, None)

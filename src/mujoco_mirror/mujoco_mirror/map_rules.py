@@ -8,7 +8,7 @@ Most models need none: names are matched by themselves (see ``model_map``). The 
       arm/elbow: {to: elbow, sign: -1, offset: 1.5708, unit: deg}
       panda_hand/width: {to: [finger_joint1, finger_joint2], scale: 0.5}
     bodies:
-      g1: pelvis                       # wire body -> model body (free, mocap, or fixed to the world)
+      g1: pelvis                       # wire body -> model body: free, mocap or fixed to the world
       arm: {to: link0, pose: [0, 0, 0.1, 0, 0, 0, 1]}
     links:
       so101/tool: gripperframe         # tf frame -> model body or site, for the fidelity check
@@ -140,7 +140,9 @@ def _pose(name: str, entry: Any) -> PoseRule:
     _known(f"key of body {name!r}", entry, _POSE_KEYS)
     pose = tuple(_number(name, "pose", v) for v in entry.get("pose", _IDENTITY))
     if len(pose) != 7 or abs(np.linalg.norm(pose[3:]) - 1) > 1e-3:
-        raise InvalidRequest(f"body {name!r}: pose {pose} is not [x y z qx qy qz qw] with a unit quaternion")
+        raise InvalidRequest(
+            f"body {name!r}: pose {pose} is not [x y z qx qy qz qw] with a unit quaternion"
+        )
     return PoseRule(str(entry.get("to", name)), pose)
 
 

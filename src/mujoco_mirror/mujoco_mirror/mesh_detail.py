@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def simplify(vertices: np.ndarray, faces: np.ndarray, cell_m: float) -> tuple[np.ndarray, np.ndarray]:
+def simplify(
+    vertices: np.ndarray, faces: np.ndarray, cell_m: float
+) -> tuple[np.ndarray, np.ndarray]:
     """``vertices (n, 3)``, ``faces (m, 3)`` -> fewer of both; displaced by less than one cell."""
     vertices = np.asarray(vertices, dtype=float)
     cluster, count = _clusters(vertices, cell_m)
@@ -51,7 +53,9 @@ def _representatives(
     quadric = quadric.reshape(-1, 3, 3)
     # Where the planes do not fix the point (flat patches, straight edges) the mean decides.
     damping = 1e-3 * np.trace(quadric, axis1=1, axis2=2) + 1e-30
-    shift = np.linalg.solve(quadric + damping[:, None, None] * np.eye(3), right[:, :, None])[:, :, 0]
+    shift = np.linalg.solve(quadric + damping[:, None, None] * np.eye(3), right[:, :, None])[
+        :, :, 0
+    ]
     return mean + np.clip(shift, -0.5 * cell_m, 0.5 * cell_m)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mujoco_mirror.map_rules import JointRule, MapRules, PoseRule
 from mujoco_mirror.name_match import NameMatcher, require_injective
-from mujoco_mirror.rotations import compose, conjugate, rotate, to_wxyz, to_xyzw
+from mujoco_mirror.rotations import compose, conjugate, inverse, rotate, to_wxyz, to_xyzw
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.types import SimState
 
@@ -97,12 +97,14 @@ class ModelMap:
         return state.joint_names == self.joint_names and state.body_names == self.body_names
 
     def write(self, state: SimState, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        """Set qpos, qvel and mocap poses of ``data``, and the bases fixed to the world of ``model``.
+        """Set qpos, qvel and mocap poses of ``data``, and bases that ``model`` fixes to the world.
 
         Joints and bodies that the state does not name keep their values.
         """
         joints = self._joints
-        data.qpos[joints.qpos] = joints.factor * state.joint_positions[joints.source] + joints.offset
+        data.qpos[joints.qpos] = (
+            joints.factor * state.joint_positions[joints.source] + joints.offset
+        )
         if len(state.joint_velocities):
             data.qvel[joints.dof] = joints.factor * state.joint_velocities[joints.source]
         for follower, leader, coefficients in self._coupled:
@@ -121,6 +123,16 @@ class ModelMap:
         out = np.full(len(self.joint_names), np.nan)
         joints = self._joints
         out[joints.source] = (data.qpos[joints.qpos] - joints.offset) / joints.factor
+        return out
+
+    def read_bodies(self, data: mujoco.MjData) -> np.ndarray:
+        """Poses ``(n, 7)`` of the free bodies, order ``body_names``; NaN for all others."""
+        out = np.full((len(self.body_names), 7), np.nan)
+        free = self._free
+        if len(free.source):
+            poses = data.qpos[free.address[:, None] + np.arange(7)]
+            poses = np.concatenate([poses[:, :3], to_xyzw(poses[:, 3:])], axis=1)
+            out[free.source] = poses if free.pose is None else compose(poses, inverse(free.pose))
         return out
 
     def targets(self, names: Sequence[str], positions: np.ndarray) -> dict[int, float]:
@@ -207,7 +219,9 @@ class _Builder:
                 continue
             body = self._lookup("body", name, rule.to, self._body_ids)
             kind, address, dof = self._place(name, body)
-            {"free": free, "mocap": mocap, "fixed": fixed}[kind].append((i, address, dof, rule.pose))
+            {"free": free, "mocap": mocap, "fixed": fixed}[kind].append(
+                (i, address, dof, rule.pose)
+            )
             pairs.append((name, self._model.body(body).name))
         require_injective("body", pairs)
         return _bodies(free), _bodies(mocap), _bodies(fixed), pairs
@@ -255,7 +269,9 @@ class _Builder:
             bodies=tuple(bodies),
             coupled=coupled,
             unmapped_wire=tuple(
-                n for n in (*joint_names, *body_names) if n not in wire and not self._rules.ignores(n)
+                n
+                for n in (*joint_names, *body_names)
+                if n not in wire and not self._rules.ignores(n)
             ),
             unmapped_model=tuple(n for n in left if not self._rules.ignores(n)),
         )
@@ -281,7 +297,8 @@ class _Builder:
             return known[name]
         except KeyError:
             raise InvalidRequest(
-                f"rule for {kind} {wire!r}: the model has no {kind} {name!r}; valid: {', '.join(known)}"
+                f"rule for {kind} {wire!r}: the model has no {kind} {name!r}; "
+                f"valid: {', '.join(known)}"
             ) from None
 
     def _placeable(self, body: int) -> bool:
@@ -295,7 +312,8 @@ class _Builder:
         model = self._model
         if not self._placeable(body):
             raise InvalidRequest(
-                f"rule for body {wire!r}: {model.body(body).name!r} hangs on a joint or another body; "
+                f"rule for body {wire!r}: {model.body(body).name!r} hangs on a joint or another "
+                "body; "
                 "valid: free bodies, mocap bodies and bodies fixed to the world"
             )
         if int(model.body_jntnum[body]):

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from sim_interfaces import msg as m
@@ -26,6 +28,7 @@ from tf2_msgs.msg import TFMessage
 
 from mujoco_mirror.fidelity import Limits
 from mujoco_mirror.joint_source import JointSource
+from mujoco_mirror.late_display import HOLD, LateDisplay, make_policy
 from mujoco_mirror.map_rules import load_rules
 from mujoco_mirror.model_fetch import fetch_model
 from mujoco_mirror.model_store import ModelStore, find_model
@@ -71,7 +74,13 @@ class MirrorNode(Node):
             CompressedImage, f"{names.MIRROR_IMAGE}/compressed", qos.IMAGES
         )
         self._worker = MirrorWorker(
-            self._make_view, self._publish_image, self._is_watched, self._rules, limits, p.overlay
+            self._make_view,
+            self._publish_image,
+            self._is_watched,
+            self._rules,
+            limits,
+            p.overlay,
+            self._make_late,
         )
         self._health = self.create_publisher(DiagnosticArray, names.DIAGNOSTICS, qos.ROBOT_STATE)
         self._fidelity = self.create_publisher(
@@ -108,6 +117,12 @@ class MirrorNode(Node):
             self._open_viewer(view)
         self.get_logger().info(f"mirroring {path} at quality {view.quality.name}")
         return view
+
+    def _make_late(self, model: mujoco.MjModel) -> LateDisplay | None:
+        p = self._parameters
+        if p.late == HOLD:
+            return None
+        return LateDisplay(make_policy(p.late, p.delay_s, model, self._rules))
 
     def _on_spec(self, spec: m.SimSpec) -> None:
         threading.Thread(target=self._find_model, args=(spec,), name="model", daemon=True).start()
@@ -157,14 +172,19 @@ class MirrorNode(Node):
         return _answer(await done, response)
 
     def _publish_image(self, image: np.ndarray, state: SimState) -> None:
-        for publisher, convert in ((self._images, to_image_msg), (self._jpegs, encode_jpeg)):
-            if self._while_up(publisher.get_subscription_count):
-                message = convert(image)
-                message.header.stamp = to_time(state.time_s)
-                message.header.frame_id = "mirror_camera"
-                self._while_up(lambda: publisher.publish(message))
+        self._publish(self._images, to_image_msg, image, state.time_s)
+        self._publish(self._jpegs, encode_jpeg, image, state.time_s)
         if self._viewer is not None:
             self._show_in_window()
+
+    def _publish(
+        self, publisher: Publisher, convert: Callable[..., Any], image: np.ndarray, time_s: float
+    ) -> None:
+        if self._while_up(publisher.get_subscription_count):
+            message = convert(image)
+            message.header.stamp = to_time(time_s)
+            message.header.frame_id = "mirror_camera"
+            self._while_up(lambda: publisher.publish(message))
 
     def _is_watched(self) -> bool:
         counts = (p.get_subscription_count for p in (self._images, self._jpegs))

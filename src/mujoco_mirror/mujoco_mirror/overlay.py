@@ -12,7 +12,11 @@ def state_overlay(
     state: SimState, lag_s: float = math.nan, worst: tuple[str, float, float] | None = None
 ) -> Overlay:
     """``lag_s`` of the picture before; ``worst`` link: name, distance [m] and angle [rad]."""
-    lines = {"episode": str(state.episode), "step": str(state.step), "time": f"{state.time_s:.2f} s"}
+    lines = {
+        "episode": str(state.episode),
+        "step": str(state.step),
+        "time": f"{state.time_s:.2f} s",
+    }
     if math.isfinite(lag_s):
         lines["lag"] = f"{1e3 * lag_s:.0f} ms"
     if worst is not None:

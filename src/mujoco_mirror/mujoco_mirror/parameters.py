@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mujoco_mirror.late_display import HOLD, POLICIES
 from mujoco_mirror.quality import AUTO, quality_named
 from mujoco_mirror.view import AUTO_CAMERA, ViewSettings
 from sim_bridge.errors import InvalidRequest
@@ -16,14 +17,18 @@ SOURCES = ("state", "joint_states")
 class MirrorParameters:
     """``model``: file of an MJCF or URDF; empty: the one that the simulator's spec refers to;
     ``robot_description``: the URDF on that topic, for robots without our bridge.
-    ``map_rules``: YAML file (see ``map_rules``). ``cameras``: ``auto`` or names of the
-    model's cameras, comma-separated, for pictures side by side.
-    ``quality``: ``auto``, ``fast``, ``balanced`` or ``best``. ``dressed``: false draws the model
-    with its own lights and floor. ``period_s``: time between two frames of a recording when no
-    spec says it. ``strict``: refuse states and models with unmatched names.
-    ``overlay``: write step, time, lag and error into the picture. ``viewer``: open MuJoCo's window.
+    ``map_rules``: YAML file (see ``map_rules``). ``strict``: refuse leftover names.
     ``source``: ``state`` of a bridge or ``joint_states`` of any robot, then with the tf frames
-    ``bases`` (comma-separated) as bodies. ``check_links``: compare with the simulator's tf; a link further off than the limits is
+    ``bases`` (comma-separated) as bodies and ``period_s`` between two frames of a recording.
+
+    ``cameras``: ``auto`` or names of the model's cameras, comma-separated, for pictures side by
+    side. ``quality``: ``auto``, ``fast``, ``balanced`` or ``best``. ``dressed``: false draws the
+    model with its own lights and floor. ``overlay``: write step, time, lag and error into the
+    picture. ``viewer``: open MuJoCo's window.
+
+    ``late``: what to show while states are late, for a simulator in real time: ``hold`` the last
+    one, ``interpolate`` with ``delay_s``, or ``predict`` with local physics.
+    ``check_links``: compare with the simulator's tf; a link further off than the limits is
     reported.
     """
 
@@ -38,6 +43,8 @@ class MirrorParameters:
     dressed: bool = True
     overlay: bool = False
     viewer: bool = False
+    late: str = HOLD
+    delay_s: float = 0.15
     source: str = "state"
     bases: str = ""
     check_links: bool = True
@@ -46,6 +53,8 @@ class MirrorParameters:
 
     def __post_init__(self) -> None:
         quality_named(self.quality)
+        if self.late not in POLICIES:
+            raise InvalidRequest(f"parameter late is {self.late!r}; valid: {', '.join(POLICIES)}")
         if self.source not in SOURCES:
             raise InvalidRequest(
                 f"parameter source is {self.source!r}; valid: {', '.join(SOURCES)}"

@@ -30,8 +30,9 @@ def mirror_status(
     links: LinkErrors | None,
     limits: Limits,
     report: MapReport | None,
+    late_errors: tuple[float, float] | None = None,
 ) -> MirrorStatus:
-    """What is wrong with the picture, the worst thing first."""
+    """What is wrong with the picture, the worst thing first. ``late_errors``: as ``LateJudge``."""
     values = {
         "received": str(arrivals.received),
         "dropped": str(arrivals.dropped),
@@ -41,6 +42,9 @@ def mirror_status(
     if lag_s.count:
         p50, p99 = lag_s.at(50, 99)
         values |= {"lag_ms_p50": f"{1e3 * p50:.1f}", "lag_ms_p99": f"{1e3 * p99:.1f}"}
+    if late_errors is not None:
+        shown, held = late_errors
+        values |= {"shown_error_rms": f"{shown:.3g}", "hold_error_rms": f"{held:.3g}"}
     complaints = []
     worst = links.worst(limits) if links is not None else None
     if worst is not None:

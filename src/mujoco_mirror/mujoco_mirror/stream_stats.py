@@ -35,12 +35,16 @@ class Percentiles:
 
     @property
     def last(self) -> float:
-        return float(self._values[(self.count - 1) % len(self._values)]) if self.count else float("nan")
+        return (
+            float(self._values[(self.count - 1) % len(self._values)])
+            if self.count
+            else float("nan")
+        )
 
 
 @dataclass
 class ArrivalCounter:
-    """Counts states by episode and step. ``dropped`` are steps that were skipped inside an episode."""
+    """Counts states; ``dropped`` are steps that were skipped inside an episode."""
 
     received: int = 0
     dropped: int = 0

@@ -109,6 +109,4 @@ class View:
         self.close()
 
     def _frame(self) -> mujoco.MjvCamera:
-        return frame(
-            self.scene.drawn, self.mirror.data, self.settings.width / self.settings.height
-        )
+        return frame(self.scene.drawn, self.mirror.data, self.settings.width / self.settings.height)

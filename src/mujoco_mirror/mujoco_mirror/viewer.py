@@ -17,7 +17,9 @@ class Viewer:
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        if sys.platform == "linux" and not (
+            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        ):
             raise FeatureUnsupported(
                 "no display for the interactive viewer (DISPLAY is not set): "
                 "leave the parameter viewer off and look at mirror/image_raw or the web monitor"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mujoco_mirror.fidelity import FidelityMonitor, Limits, LinkErrors
+from mujoco_mirror.late_display import LateDisplay, MakeLate
 from mujoco_mirror.map_rules import MapRules
 from mujoco_mirror.overlay import state_overlay
 from mujoco_mirror.recording import Recording
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.05
 # A state is a few kB: enough for an hour of backlog, bounded all the same.
 _BACKLOG = 50_000
+# Pictures between states, where they are wanted: as smooth as a screen needs.
+_LATE_PERIOD_S = 1 / 30
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class StopRecording:
 
 class MirrorWorker:
     """``make_view`` loads a model into a View; ``on_image`` gets every picture that was drawn
-    and its state; ``wanted`` says whether anybody looks at pictures outside of a recording.
+    and its state; ``wanted`` says whether anybody looks at pictures outside of a recording;
+    ``make_late`` gives what draws between states, at a rate of its own (None: draw arrivals).
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class MirrorWorker:
         rules: MapRules | None = None,
         limits: Limits | None = None,
         overlay: bool = False,
+        make_late: MakeLate = lambda model: None,
     ) -> None:
         self._make_view = make_view
         self._on_image = on_image
@@ -115,6 +120,9 @@ class MirrorWorker:
         self._rules = rules
         self._limits = limits or Limits()
         self._with_overlay = overlay
+        self._make_late = make_late
+        self._late: LateDisplay | None = None
+        self._next_draw_s = 0.0
         self._items: queue.Queue[Any] = queue.Queue()
         self._view: View | None = None
         self._model: ModelFound | None = None
@@ -145,7 +153,7 @@ class MirrorWorker:
 
     def status(self) -> MirrorStatus:
         """From any thread."""
-        view, fidelity = self._view, self._fidelity
+        view, fidelity, late = self._view, self._fidelity, self._late
         return mirror_status(
             self.problem,
             self.arrivals,
@@ -154,6 +162,7 @@ class MirrorWorker:
             fidelity.latest if fidelity is not None else None,
             self._limits,
             view.mirror.map.report if view is not None and view.mirror.map is not None else None,
+            late.judge.errors if late is not None else None,
         )
 
     def _run(self) -> None:
@@ -179,12 +188,14 @@ class MirrorWorker:
                     _log.error("%s", error)
                 self.problem = str(error)
         self._check_waiting()
+        if self._late is not None and time.monotonic() >= self._next_draw_s:
+            self._next_draw_s = time.monotonic() + _LATE_PERIOD_S
+            self._draw_late()
         return True
 
     def _next_batch(self) -> list[Any]:
-        waiting = self._starting is not None or self._stopping is not None
         try:
-            batch = [self._items.get(timeout=_POLL_S if waiting else None)]
+            batch = [self._items.get(timeout=self._patience_s())]
         except queue.Empty:
             return []
         while True:
@@ -192,6 +203,11 @@ class MirrorWorker:
                 batch.append(self._items.get_nowait())
             except queue.Empty:
                 return batch
+
+    def _patience_s(self) -> float | None:
+        if self._late is not None:
+            return max(self._next_draw_s - time.monotonic(), 0.001)
+        return _POLL_S if self._starting is not None or self._stopping is not None else None
 
     def _handle(self, item: Any, is_newest: bool) -> None:
         if isinstance(item, StateArrived):
@@ -217,6 +233,7 @@ class MirrorWorker:
             if self._view is not None:
                 self._view.close()
             self._view = view
+            self._late = self._make_late(view.scene.physics)
             self._fidelity = FidelityMonitor(view.scene.physics, self._rules, self._limits)
         self._model = found
         self.problem = ""
@@ -242,11 +259,14 @@ class MirrorWorker:
         in_order = self.arrivals.arrived(state.episode, state.step)
         if recording is not None:
             recording.arrivals.arrived(state.episode, state.step)
+        if self._late is not None:
+            self._late.put(state, time.monotonic())
         if not in_order or self._view is None:
             return
         self._on_link_errors(self._fidelity.on_state(state))
         wants_frame = recording is not None and recording.wants(state.episode, state.step)
-        if not wants_frame and not (is_newest and self._wanted()):
+        seen = is_newest and self._late is None and self._wanted()
+        if not wants_frame and not seen:
             return
         started = time.perf_counter()
         image = self._view.show(state, self._overlay(state))
@@ -261,6 +281,13 @@ class MirrorWorker:
             recording.joint_error = max(recording.joint_error, self._joint_error)
         if self._wanted():
             self._on_image(image, state)
+
+    def _draw_late(self) -> None:
+        """Recordings hold what was, not what may be: they draw states as they were published."""
+        if self._recording is None and self._wanted():
+            state = self._late.at(time.monotonic())
+            if state is not None:
+                self._on_image(self._view.show(state, self._overlay(state)), state)
 
     def _overlay(self, state: SimState) -> Overlay | None:
         if not self._with_overlay:

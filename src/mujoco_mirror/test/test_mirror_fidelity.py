@@ -53,10 +53,16 @@ def test_the_same_kinematics_agree_to_rounding():
 @pytest.mark.parametrize(
     ("mistake", "guilty"),
     [
-        ({"left/shoulder": "left_elbow", "left/elbow": "left_shoulder"}, {"left/upper", "left/fore"}),
+        (
+            {"left/shoulder": "left_elbow", "left/elbow": "left_shoulder"},
+            {"left/upper", "left/fore"},
+        ),
         ({"right/elbow": {"to": "right_elbow", "sign": -1}}, {"right/fore"}),
         ({"left/elbow": {"to": "left_elbow", "unit": "deg"}}, {"left/fore"}),
-        ({"right/shoulder": {"to": "right_shoulder", "offset": 0.01}}, {"right/upper", "right/fore"}),
+        (
+            {"right/shoulder": {"to": "right_shoulder", "offset": 0.01}},
+            {"right/upper", "right/fore"},
+        ),
     ],
     ids=["swapped joints", "wrong sign", "wrong unit", "wrong offset"],
 )
@@ -65,13 +71,17 @@ def test_a_wrong_map_is_caught_and_the_links_named(mistake, guilty):
     assert not table.within(Limits())
     assert joint_error < 1e-12  # joints alone would have noticed nothing
     limits = Limits()
-    assert {r[0] for r in table.rows() if r[1] > limits.position_m or r[3] > limits.angle_rad} == guilty
+    assert {
+        r[0] for r in table.rows() if r[1] > limits.position_m or r[3] > limits.angle_rad
+    } == guilty
 
 
 def test_a_quaternion_in_the_wrong_order_is_caught():
     def base(k):
         turn = np.array([0.1 * k, 0.2, 0.3, 0.8])
-        return state({"waist_yaw_joint": 0.1 * k}, {"pelvis": [0, 0, 0.8, *turn / np.linalg.norm(turn)]})
+        return state(
+            {"waist_yaw_joint": 0.1 * k}, {"pelvis": [0, 0, 0.8, *turn / np.linalg.norm(turn)]}
+        )
 
     def confused(k):
         right = base(k)
@@ -155,4 +165,3 @@ def test_the_check_refuses_what_it_cannot_play(capsys, tmp_path):
     rules.write_text("joints: {so101/elbow_flex: {to: elbow_flex, sign: -1}}\n")
     arguments = [str(TRAJECTORY), "--simulators", "mujoco", "--map-rules", str(rules)]
     assert fidelity_check.main(arguments) == 1
-

@@ -11,7 +11,12 @@ from mujoco_mirror.model_map import ModelMap
 from mujoco_mirror.rotations import to_xyzw
 from sim_bridge.errors import InvalidRequest, NotFound
 
-SOMEWHERE = [0.3, -0.2, 0.9, *np.array([0.1, -0.3, 0.5, 0.8]) / np.linalg.norm([0.1, -0.3, 0.5, 0.8])]
+SOMEWHERE = [
+    0.3,
+    -0.2,
+    0.9,
+    *np.array([0.1, -0.3, 0.5, 0.8]) / np.linalg.norm([0.1, -0.3, 0.5, 0.8]),
+]
 ARMS = {
     "left/shoulder": 0.1,
     "left/elbow": 0.2,
@@ -112,7 +117,9 @@ def test_sign_scale_offset_and_unit_apply_and_invert():
         }
     )
     mirror = mirror_of(GRIPPER, rules)
-    published = state({"hand/width": 0.06, "arm/j1": 90.0}, velocities={"hand/width": 0.2, "arm/j1": 0})
+    published = state(
+        {"hand/width": 0.06, "arm/j1": 90.0}, velocities={"hand/width": 0.2, "arm/j1": 0}
+    )
     mirror.apply(published)
     assert mirror.data.joint("joint1").qpos[0] == pytest.approx(0.5 - np.pi / 2)
     assert mirror.data.joint("finger_joint1").qpos[0] == pytest.approx(0.03)
@@ -137,7 +144,9 @@ def test_mocap_bodies_and_bases_fixed_to_the_world_can_be_placed():
 
 
 def test_link_poses_come_by_wire_name_with_offsets():
-    rules = parse_rules({"links": {"arm/tip": {"to": "left_fore", "pose": [-0.2, 0, 0, 0, 0, 0, 1]}}})
+    rules = parse_rules(
+        {"links": {"arm/tip": {"to": "left_fore", "pose": [-0.2, 0, 0, 0, 0, 0, 1]}}}
+    )
     mirror = mirror_of(TWO_ARMS, rules)
     mirror.apply(state(dict.fromkeys(ARMS, 0.0)))
     links = mirror.link_poses(("left/fore", "arm/tip", "right/hand"))

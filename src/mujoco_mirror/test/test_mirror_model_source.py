@@ -60,7 +60,11 @@ def test_another_version_of_the_file_is_not_taken_for_it(local, store):
 
 
 def test_a_model_with_folders_is_kept_whole_and_found_again(store):
-    files = {"scene.xml": b"<mujoco/>", "assets/mesh/a.stl": b"solid", "parts/arm.xml": b"<mujoco/>"}
+    files = {
+        "scene.xml": b"<mujoco/>",
+        "assets/mesh/a.stl": b"solid",
+        "parts/arm.xml": b"<mujoco/>",
+    }
     reference = ModelReference("mjcf", "package://not_installed/scene.xml", sha256_of(files))
     path = find_model(reference, store, lambda: files)
     assert path.name == "scene.xml"

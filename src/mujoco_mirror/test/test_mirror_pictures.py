@@ -23,7 +23,17 @@ from mujoco_mirror.view import View, ViewSettings
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
 
 HOME = dict.fromkeys(
-    (f"so101/{j}" for j in ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")),
+    (
+        f"so101/{j}"
+        for j in (
+            "shoulder_pan",
+            "shoulder_lift",
+            "elbow_flex",
+            "wrist_flex",
+            "wrist_roll",
+            "gripper",
+        )
+    ),
     0.0,
 )
 SMALL = ViewSettings(320, 240, "fast")
@@ -117,7 +127,10 @@ def test_simplified_vertices_stay_within_a_cell_of_the_surface():
     vertices = np.stack([x, y, np.zeros_like(x)], axis=1)
     i = np.arange(40)[:, None] * 41 + np.arange(40)
     faces = np.concatenate(
-        [np.stack([i, i + 1, i + 41], -1).reshape(-1, 3), np.stack([i + 1, i + 42, i + 41], -1).reshape(-1, 3)]
+        [
+            np.stack([i, i + 1, i + 41], -1).reshape(-1, 3),
+            np.stack([i + 1, i + 42, i + 41], -1).reshape(-1, 3),
+        ]
     )
     fewer, triangles = simplify(vertices, faces, 0.2)
     assert len(triangles) < len(faces) / 5
@@ -140,7 +153,9 @@ def test_the_default_camera_holds_everything_that_moves(aspect):
     rays = subject_points(model, data) - (camera.lookat - camera.distance * forward)
     tan_y = np.tan(np.radians(model.vis.global_.fovy) / 2)
     depth = rays @ forward
-    on_screen = np.stack([rays @ right / depth / aspect, rays @ np.cross(right, forward) / depth]) / tan_y
+    on_screen = (
+        np.stack([rays @ right / depth / aspect, rays @ np.cross(right, forward) / depth]) / tan_y
+    )
     assert np.all(depth > 0)
     assert np.abs(on_screen).max() == pytest.approx(0.8, abs=0.01)
 

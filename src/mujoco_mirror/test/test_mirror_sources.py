@@ -68,7 +68,9 @@ def _message(store, source):
         if hasattr(value, "get_fields_and_field_types"):
             value = _message(store, value)
         elif isinstance(value, list):
-            value = [_message(store, v) if hasattr(v, "get_fields_and_field_types") else v for v in value]
+            value = [
+                _message(store, v) if hasattr(v, "get_fields_and_field_types") else v for v in value
+            ]
         elif hasattr(value, "typecode"):
             value = np.array(value, dtype={"d": float, "B": np.uint8}[value.typecode])
         fields[field] = value
@@ -79,7 +81,13 @@ def _message(store, source):
 def test_states_come_back_from_a_bag(tmp_path, plugin):
     store, kind = _typestore(), "sim_interfaces/msg/SimState"
     wanted = [
-        state({"so101/gripper": 0.1 * k}, {"block": [k, 0, 0, *QUARTER]}, episode=1, step=k, time_s=0.1 * k)
+        state(
+            {"so101/gripper": 0.1 * k},
+            {"block": [k, 0, 0, *QUARTER]},
+            episode=1,
+            step=k,
+            time_s=0.1 * k,
+        )
         for k in range(5)
     ]
     with Writer(tmp_path / "bag", version=9, storage_plugin=plugin) as writer:
@@ -101,7 +109,9 @@ def test_joint_states_and_tf_of_a_bag_become_states(tmp_path):
     header = types["std_msgs/msg/Header"]
     time = types["builtin_interfaces/msg/Time"]
     with Writer(tmp_path / "bag", version=9) as writer:
-        joints = writer.add_connection("/joint_states", "sensor_msgs/msg/JointState", typestore=store)
+        joints = writer.add_connection(
+            "/joint_states", "sensor_msgs/msg/JointState", typestore=store
+        )
         tf = writer.add_connection("/tf", "tf2_msgs/msg/TFMessage", typestore=store)
         transform = types["geometry_msgs/msg/TransformStamped"](
             header=header(stamp=time(sec=0, nanosec=0), frame_id="world"),
@@ -116,8 +126,11 @@ def test_joint_states_and_tf_of_a_bag_become_states(tmp_path):
         for k in range(3):
             message = types["sensor_msgs/msg/JointState"](
                 header=header(stamp=time(sec=k, nanosec=0), frame_id=""),
-                name=["elbow"], position=np.array([0.5 * k]), velocity=np.zeros(0), effort=np.zeros(0),
-            )  # fmt: skip
+                name=["elbow"],
+                position=np.array([0.5 * k]),
+                velocity=np.zeros(0),
+                effort=np.zeros(0),
+            )
             writer.write(joints, 10 + k, store.serialize_cdr(message, "sensor_msgs/msg/JointState"))
     found = list(bag_states(tmp_path / "bag", bases=("base",)))
     assert [s.joint_positions[0] for s in found] == [0.0, 0.5, 1.0]

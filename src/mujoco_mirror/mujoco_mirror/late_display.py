@@ -1,0 +1,129 @@
+"""A late-state policy on a clock, with the truth that arrives later as its judge."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+
+from mujoco_mirror.late_states import HoldLast, Interpolate, LatePolicy, is_newer, mix
+from mujoco_mirror.map_rules import MapRules
+from sim_bridge.errors import unknown
+from sim_bridge.types import SimState
+
+HOLD, INTERPOLATE, PREDICT = "hold", "interpolate", "predict"
+POLICIES = (HOLD, INTERPOLATE, PREDICT)
+_WINDOW = 100
+# Without states for this long there is nothing left to extrapolate from.
+_STALE_S = 0.5
+
+
+def make_policy(
+    name: str, delay_s: float, model: mujoco.MjModel, rules: MapRules | None
+) -> LatePolicy:
+    """NotFound lists the valid names."""
+    if name == HOLD:
+        return HoldLast()
+    if name == INTERPOLATE:
+        return Interpolate(delay_s)
+    if name == PREDICT:
+        from mujoco_mirror.prediction import Predict
+
+        return Predict(model, rules)
+    raise unknown("late-state policy", name, POLICIES)
+
+
+class DisplayClock:
+    """Simulation time now, from the states that came through fastest. For real-time simulators."""
+
+    def __init__(self) -> None:
+        self._offsets: deque[float] = deque(maxlen=_WINDOW)
+
+    def arrived(self, time_s: float, wall_s: float) -> None:
+        self._offsets.append(wall_s - time_s)
+
+    def now(self, wall_s: float) -> float:
+        return wall_s - min(self._offsets, default=0.0)
+
+    def restart(self) -> None:
+        self._offsets.clear()
+
+
+class LateJudge:
+    """Root mean square joint error [rad or m] of what was shown, and of the last state held."""
+
+    def __init__(self) -> None:
+        self._shown: deque[tuple[SimState, SimState]] = deque(maxlen=_WINDOW)
+        self._squares: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
+
+    def shown(self, shown: SimState, held: SimState, time_s: float) -> None:
+        """``shown`` was drawn for ``time_s`` while ``held`` was the latest state."""
+        self._shown.append((_at(shown, time_s), _at(held, time_s)))
+
+    def truth(self, state: SimState) -> None:
+        """Compare with what was drawn for the time of ``state``, if anything was."""
+        rows = list(self._shown)
+        for (shown, held), (next_shown, _) in zip(rows, rows[1:]):
+            if not shown.time_s <= state.time_s < next_shown.time_s:
+                continue
+            if len({s.joint_names for s in (shown, next_shown, held, state)}) != 1:
+                return
+            weight = (state.time_s - shown.time_s) / (next_shown.time_s - shown.time_s)
+            errors = (
+                np.mean((s.joint_positions - state.joint_positions) ** 2)
+                for s in (mix(shown, next_shown, weight), held)
+            )
+            self._squares.append(tuple(float(e) for e in errors))
+            return
+
+    @property
+    def errors(self) -> tuple[float, float] | None:
+        """Of the policy and of holding; None before the first comparison."""
+        if not self._squares:
+            return None
+        shown, held = np.sqrt(np.mean(self._squares, axis=0))
+        return float(shown), float(held)
+
+    def restart(self) -> None:
+        self._shown.clear()
+
+
+class LateDisplay:
+    """States in as they arrive, states to draw out at any wall-clock time."""
+
+    def __init__(self, policy: LatePolicy) -> None:
+        self.judge = LateJudge()
+        self._policy = policy
+        self._hold = HoldLast()
+        self._clock = DisplayClock()
+        self._latest: SimState | None = None
+
+    def put(self, state: SimState, wall_s: float) -> None:
+        """``wall_s`` is when it arrived."""
+        if self._latest is not None and state.episode != self._latest.episode:
+            self._clock.restart()
+            self.judge.restart()
+        self._clock.arrived(state.time_s, wall_s)
+        self.judge.truth(state)
+        self._policy.put(state)
+        self._hold.put(state)
+        if is_newer(state, self._latest):
+            self._latest = state
+
+    def at(self, wall_s: float) -> SimState | None:
+        if self._latest is None:
+            return None
+        time_s = min(self._clock.now(wall_s), self._latest.time_s + _STALE_S)
+        shown = self._policy.at(time_s)
+        self.judge.shown(shown, self._hold.at(time_s), time_s)
+        return shown
+
+
+MakeLate = Callable[[mujoco.MjModel], "LateDisplay | None"]
+
+
+def _at(state: SimState, time_s: float) -> SimState:
+    return replace(state, time_s=time_s)
