@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rows import Row
 
-MODULES = ("steps", "cameras", "monitor_viewers", "policy_round_trip")
+MODULES = ("steps", "replay_pace", "cameras", "monitor_viewers", "policy_round_trip")
 _REPORT = Path(__file__).with_name("report")
 
 
