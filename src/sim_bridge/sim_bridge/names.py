@@ -19,6 +19,11 @@ RENDER = "render"
 CONTROL = "control"
 GET_MODEL = "get_model"
 
+JOINT_COMMAND = "joint_command"
+JOINT_TRAJECTORY_COMMAND = "joint_trajectory_command"
+PAUSE = "pause"
+SINGLE_STEP = "single_step"
+
 INFER_CHUNK = "infer_chunk"
 RESET_POLICY = "reset_policy"
 ROLLOUT = "rollout"

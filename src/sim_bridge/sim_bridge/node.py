@@ -22,8 +22,9 @@ from rclpy.utilities import remove_ros_args
 from sim_bridge.camera_publishers import CameraPublishers
 from sim_bridge.errors import BridgeError
 from sim_bridge.node_parameters import read_parameters
-from sim_bridge.parameters import BridgeParameters
+from sim_bridge.parameters import REAL_TIME, BridgeParameters
 from sim_bridge.publishers import StepPublishers
+from sim_bridge.real_time_topics import RealTimeTopics
 from sim_bridge.services import ControlServices
 from sim_bridge.session import Session, StepRecord
 from sim_bridge.simulator import Simulator
@@ -48,11 +49,17 @@ class SimBridge(Node):
         self._spec = replace(simulator.spec, bridge_id=self._bridge_id)
         self._cameras = CameraPublishers(self, simulator)
         self._loop = ServiceLoop(self, after_reply=self.settle)
-        session = Session(simulator, self, parameters.lease_s)
+        real_time = parameters.mode == REAL_TIME
+        session = Session(simulator, self, parameters.lease_s, own_pace=real_time)
+        self._real_time: RealTimeTopics | None = None
+        if real_time:
+            self._real_time = RealTimeTopics(self, session, self._loop, parameters, self.settle)
         ControlServices(session, self._bridge_id, self.get_logger().warning).attach(self._loop)
 
     def announce(self) -> None:
         """Publish the spec: from now on clients can find the bridge."""
+        if self._real_time is not None:
+            self._real_time.start()
         self._topics.publish_spec(self._spec)
         spec = self._spec
         self.get_logger().info(
@@ -61,6 +68,8 @@ class SimBridge(Node):
         )
 
     def spin_once(self, timeout_s: float) -> None:
+        if self._real_time is not None:
+            timeout_s = min(timeout_s, self._real_time.run_due())
         self._loop.spin_once(timeout_s)
 
     def wanted(self) -> bool:

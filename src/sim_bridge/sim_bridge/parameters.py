@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim_bridge.errors import InvalidRequest
+from sim_bridge.real_time import HOLD, ON_STALE
 from sim_bridge.simulators.registry import simulator_names
+
+LOCK_STEP, REAL_TIME = "lock_step", "real_time"
+MODES = (LOCK_STEP, REAL_TIME)
 
 
 @dataclass(frozen=True)
@@ -15,12 +19,18 @@ class BridgeParameters:
     """``simulator`` hosts ``task``; ``task_options`` is a JSON object for it.
 
     ``lease_s`` is how long a silent client keeps control. Images have one size [px].
+    ``mode`` is lock_step (clients step) or real_time (the wall clock does, with targets from
+    joint_command); there, a command older than ``command_timeout_s`` is stale, and ``on_stale``
+    is hold (keep its target) or stop (stay where the joints are).
     """
 
     simulator: str = "gymnasium"
     task: str = "SO101PickPlace-v0"
     task_options: str = ""
     lease_s: float = 10.0
+    mode: str = LOCK_STEP
+    command_timeout_s: float = 0.5
+    on_stale: str = HOLD
     image_width: int = 640
     image_height: int = 480
 
@@ -29,11 +39,18 @@ class BridgeParameters:
             raise InvalidRequest(
                 f"parameter simulator is {self.simulator!r}; valid: {', '.join(simulator_names())}"
             )
-        if not self.lease_s > 0:
-            raise InvalidRequest(f"parameter lease_s is {self.lease_s}; valid: a positive time [s]")
+        for name in ("lease_s", "command_timeout_s"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise InvalidRequest(f"parameter {name} is {value}; valid: a positive time [s]")
+        for name, valid in (("mode", MODES), ("on_stale", ON_STALE)):
+            value = getattr(self, name)
+            if value not in valid:
+                raise InvalidRequest(f"parameter {name} is {value!r}; valid: {', '.join(valid)}")
         for name in ("image_width", "image_height"):
-            if not 16 <= getattr(self, name) <= 4096:
-                raise InvalidRequest(f"parameter {name} is {getattr(self, name)}; valid: 16 to 4096")
+            value = getattr(self, name)
+            if not 16 <= value <= 4096:
+                raise InvalidRequest(f"parameter {name} is {value}; valid: 16 to 4096")
         self.task_kwargs()
 
     def task_kwargs(self) -> dict[str, Any]:

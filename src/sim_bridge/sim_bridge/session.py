@@ -54,7 +54,8 @@ class Answer:
 class Session:
     """Drives one simulator for one client at a time.
 
-    A request that is refused raises a ``BridgeError`` and has changed nothing.
+    A request that is refused raises a ``BridgeError`` and has changed nothing. With ``own_pace``
+    the bridge takes the steps itself, by ``advance``, and clients' steps are refused.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Session:
         recorder: Recorder | None = None,
         lease_s: float = DEFAULT_LEASE_S,
         clock: Callable[[], float] = time.monotonic,
+        own_pace: bool = False,
     ) -> None:
         self.simulator = simulator
         self.lease = Lease(lease_s, clock)
@@ -70,6 +72,8 @@ class Session:
         self._episode = 0
         self._step = 0
         self._ended = ""
+        self._scene = 0
+        self._own_pace = own_pace
 
     @property
     def episode(self) -> int:
@@ -78,6 +82,16 @@ class Session:
     @property
     def step_count(self) -> int:
         return self._step
+
+    @property
+    def ended(self) -> str:
+        """How the episode ended; empty while it goes on."""
+        return self._ended
+
+    @property
+    def scene(self) -> int:
+        """Counts resets and written states: it changes when the scene jumps."""
+        return self._scene
 
     def reset(
         self,
@@ -89,14 +103,24 @@ class Session:
         cameras: Sequence[str] = (),
     ) -> Answer:
         def run() -> Answer:
-            check_cameras(cameras, self.simulator.spec.cameras)
-            if state is not None:
-                self._check_state(state)
-            outcome = _guard("reset", lambda: self.simulator.reset(seed, state, options))
-            self._episode, self._step, self._ended = self._episode + 1, 0, ""
-            return self._answer(self._written(outcome), (outcome,), cameras)
+            return self.begin(seed, state, options, cameras)
 
         return self.lease.execute(client_id, sequence, "reset", run)
+
+    def begin(
+        self,
+        seed: int | None = None,
+        state: SimState | None = None,
+        options: dict[str, Any] | None = None,
+        cameras: Sequence[str] = (),
+    ) -> Answer:
+        """Reset for the bridge itself: no client, no lease."""
+        check_cameras(cameras, self.simulator.spec.cameras)
+        if state is not None:
+            self._check_state(state)
+        outcome = _guard("reset", lambda: self.simulator.reset(seed, state, options))
+        self._episode, self._step, self._ended = self._episode + 1, 0, ""
+        return self._answer(self._written(outcome), (outcome,), cameras)
 
     def step(
         self,
@@ -107,18 +131,31 @@ class Session:
         cameras: Sequence[str] = (),
         lean: bool = False,
     ) -> Answer:
+        if self._own_pace:
+            raise IncorrectState("the bridge steps in real time; send joint commands instead")
+
         def run() -> Answer:
-            if self._episode == 0:
-                raise IncorrectState("no episode yet; reset first")
-            if self._ended:
-                raise IncorrectState(f"the episode is over ({self._ended}); reset first")
-            check_cameras(cameras, self.simulator.spec.cameras)
-            rows = check_actions(actions, num_steps, self.simulator.spec.action)
-            outcomes = self._advance(rows)
-            state = None if lean and not cameras else self._state()
-            return self._answer(state, outcomes, cameras)
+            return self.advance(actions, num_steps, cameras, lean)
 
         return self.lease.execute(client_id, sequence, "step", run)
+
+    def advance(
+        self,
+        actions: Sequence[float],
+        num_steps: int = 1,
+        cameras: Sequence[str] = (),
+        lean: bool = False,
+    ) -> Answer:
+        """Step for the bridge itself: no client, no lease."""
+        if self._episode == 0:
+            raise IncorrectState("no episode yet; reset first")
+        if self._ended:
+            raise IncorrectState(f"the episode is over ({self._ended}); reset first")
+        check_cameras(cameras, self.simulator.spec.cameras)
+        rows = check_actions(actions, num_steps, self.simulator.spec.action)
+        outcomes = self._take_steps(rows)
+        state = None if lean and not cameras else self._state()
+        return self._answer(state, outcomes, cameras)
 
     def set_state(self, client_id: str, sequence: int, state: SimState) -> Answer:
         def run() -> Answer:
@@ -146,7 +183,7 @@ class Session:
         chosen = cameras or [camera.name for camera in offered]
         return self._observation(self._state(), StepOutcome({}), chosen)
 
-    def _advance(self, rows: np.ndarray) -> tuple[StepOutcome, ...]:
+    def _take_steps(self, rows: np.ndarray) -> tuple[StepOutcome, ...]:
         """Step through ``rows (n, A)`` until the episode ends."""
         heard = self._recorder is not None and self._recorder.wanted()
         recorder = self._recorder if heard else None
@@ -155,7 +192,7 @@ class Session:
             if recorder is not None:
                 recorder.settle()
             start = time.perf_counter()
-            outcome = _guard("step", lambda: self.simulator.step(action))
+            outcome = _guard("step", lambda a=action: self.simulator.step(a))
             outcome = replace(outcome, wall_time_s=time.perf_counter() - start)
             self._step += 1
             outcomes.append(outcome)
@@ -169,6 +206,7 @@ class Session:
 
     def _written(self, outcome: StepOutcome) -> SimState:
         """The state after a reset or set_state, recorded."""
+        self._scene += 1
         state = self._state()
         if self._recorder is not None and self._recorder.wanted():
             self._recorder.record(StepRecord(state, outcome))
