@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from sim_bridge.conversions import (
 from sim_bridge.errors import OK, TimedOut, error_for
 from sim_bridge.types import Observation, SimState
 from sim_bridge.waiting import Caller
+
+_PING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,22 @@ class BridgeClient:
         self._get_model = Caller(node, srv.GetModel, prefix + names.GET_MODEL)
 
     def wait_for_bridge(self, timeout_s: float) -> None:
-        """TimedOut unless all services show up."""
+        """TimedOut unless all services show up and the bridge answers.
+
+        A service that is seen may not see its client yet, and then its answer is lost.
+        """
+        deadline = time.monotonic() + timeout_s
         for caller in self._callers():
-            if not caller.wait_for_service(timeout_s):
+            if not caller.wait_for_service(max(0.0, deadline - time.monotonic())):
                 raise TimedOut(f"no bridge: service {caller.name} did not appear in {timeout_s:g} s")
+        query = srv.Control.Request(client_id=self.client_id, command=srv.Control.Request.QUERY)
+        while True:
+            try:
+                self._control.call(query, _PING_S)
+                return
+            except TimedOut:
+                if time.monotonic() > deadline:
+                    raise
 
     def renew(self) -> None:
         """Become a new client, with numbers from 1: for a bridge that was restarted."""
@@ -192,20 +207,21 @@ class BridgeClient:
         request.client_id = self.client_id
         request.sequence = self._sequence + 1
         try:
-            response = self._call(caller, request, self._retries)
+            response = self._call(caller, request)
         except TimedOut:
             self._in_doubt = True  # it may have been executed; the bridge knows the last number
             raise
         self._sequence = request.sequence
         return response
 
-    def _call(self, caller: Caller, request: Any, retries: int = 0) -> Any:
-        for attempt in range(retries + 1):
+    def _call(self, caller: Caller, request: Any) -> Any:
+        """All requests may be repeated: they only read, or they are numbered."""
+        for attempt in range(self._retries + 1):
             try:
                 response = caller.call(request, self._timeout_s)
                 break
             except TimedOut:
-                if attempt == retries:
+                if attempt == self._retries:
                     raise
         result: m.Result = response.result
         if result.code != OK:
