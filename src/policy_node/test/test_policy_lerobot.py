@@ -17,6 +17,7 @@ import time
 import types
 from concurrent import futures
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -96,18 +97,24 @@ def observation(size: tuple[int, int] = (48, 64), step: int = 0) -> Observation:
     )
 
 
-@pytest.fixture(scope="module")
-def real_server(tmp_path_factory):
+@contextlib.contextmanager
+def lerobot_server(folder: Path, port: int):
+    """LeRobot's own server, with a checkpoint of its own in ``folder``."""
     if not LEROBOT_PYTHON:
         pytest.skip("LEROBOT_PYTHON names no Python with lerobot")
-    folder = tmp_path_factory.mktemp("act")
     script = folder / "lerobot_server.py"
     script.write_text(textwrap.dedent(REAL_SERVER))
-    port = free_port()
     command = [LEROBOT_PYTHON, script, folder, port]
     clean = {"PYTHONPATH": "", "LD_LIBRARY_PATH": "", "HF_HUB_OFFLINE": "1"}
     with Process(command, folder / "log.txt", env=clean):
         wait_until(lambda: listening(port), 120, f"LeRobot's server listens; {folder}/log.txt")
+        yield
+
+
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("act"), free_port()
+    with lerobot_server(folder, port):
         yield port, folder
 
 
@@ -158,6 +165,18 @@ def test_unknown_policy_type_is_the_servers_word_real_peer(real_server):
     policy.close()
 
 
+def test_restarted_server_is_told_the_policy_again_real_peer(tmp_path):
+    port = free_port()
+    options = {"policy_type": "act", "pretrained": tmp_path, "actions_per_chunk": 6}
+    with lerobot_server(tmp_path, port):
+        policy = open_source(address(port, **options, timeout_s=60, give_up_s=100)).for_client("x")
+        before = policy.infer(observation())
+    with lerobot_server(tmp_path, port):
+        np.testing.assert_allclose(policy.infer(observation(step=1)), before, atol=1e-4)
+    assert policy.stats.reconnects == 1 and policy.stats.bad_replies == 0
+    policy.close()
+
+
 @dataclass
 class Remote:
     """Unpickled by the fake in place of LeRobot's classes, which have the same fields."""
@@ -185,7 +204,8 @@ def protocol_fake(answer, monkeypatch, port: int = 0):
         return messages.Empty()
 
     def get_actions(request, context):
-        return messages.Actions(data=answer(received[-1].timestep))
+        told = any(hasattr(message, "policy_type") for message in received)
+        return messages.Actions(data=answer(received[-1].timestep) if told else b"")
 
     def unary(function, request):
         return grpc.unary_unary_rpc_method_handler(
@@ -312,7 +332,7 @@ def test_server_gone_in_mid_episode_is_waited_for_protocol_fake(monkeypatch):
     with protocol_fake(answer, monkeypatch, port) as (_, received):
         asking.join(timeout=60)
         assert not asking.is_alive()
-        assert received[0].policy_type == "act"
+        assert [m.policy_type for m in received if hasattr(m, "policy_type")] == ["act"]
     np.testing.assert_array_equal(replies[0], [[1, 2]])
     assert policy.stats.reconnects == 1
     policy.close()

@@ -67,6 +67,7 @@ class LerobotLink:
         self._address = address
         self._channel: grpc.Channel | None = None
         self._features: dict[str, Any] | None = None
+        self._proven = False  # it has answered with the policy that it was told
         self._number = 0
 
     @property
@@ -77,7 +78,7 @@ class LerobotLink:
         options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         self._channel = grpc.insecure_channel(f"{host}:{self._address.port}", options)
-        self._features = None
+        self._features, self._proven = None, False
         self._call("Ready", messages.Empty(), messages.Empty, timeout_s)
         options_said = {k: self._address.options[k] for k in ("policy_type", "pretrained")}
         horizon = int(self._address.number("actions_per_chunk", 50))
@@ -93,6 +94,7 @@ class LerobotLink:
         while True:
             actions = self._get_actions(deadline - time.monotonic())
             if actions and actions[0].fields["timestep"] == self._number:
+                self._proven = True
                 return {"actions": np.stack([a.fields["action"] for a in actions])}
 
     def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None:
@@ -138,6 +140,9 @@ class LerobotLink:
 
     def _get_actions(self, timeout_s: float) -> list[Record]:
         data = self._call("GetActions", messages.Empty(), messages.Actions, timeout_s).data
+        if not data and self._proven:
+            # gRPC reconnects by itself, so a server that was restarted shows only here.
+            raise LinkDown("an empty reply from a server that answered before: was it restarted?")
         if not data:
             raise OperationFailed(
                 "the server answered an empty reply: its inference failed, its log says why"
