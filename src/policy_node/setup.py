@@ -1,6 +1,9 @@
+from glob import glob
+
 from setuptools import find_packages, setup
 
 package_name = "policy_node"
+checkpoint = "checkpoints/so101_pick_place"
 
 setup(
     name=package_name,
@@ -10,6 +13,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
+        (f"share/{package_name}/{checkpoint}", glob(f"{checkpoint}/*")),
         (f"share/{package_name}/data", ["data/so101_pick_place.npz"]),
     ],
     install_requires=["setuptools"],

@@ -18,6 +18,9 @@ from sim_bridge.errors import InvalidRequest
 # How the work is done, not what is measured: a run may go on with other values of these.
 _INCIDENTAL = ("num_envs", "output", "bridges", "videos", "camera", "device", "policy_node")
 
+# Files beside a checkpoint that tell of it, and do not change it.
+_REPORTS = (".md", ".png")
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:
@@ -59,7 +62,9 @@ def _fingerprint(policy: str) -> str:
     path = Path(policy).expanduser()
     if not policy or not path.exists():
         return ""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix not in _REPORTS)
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode())

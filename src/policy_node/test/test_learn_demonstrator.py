@@ -27,7 +27,7 @@ def run(environment, seed, perturbation=None, max_steps=150):
     reply = environment.reset(seed=seed)
     for _ in range(max_steps):
         action = Demonstrator().act(reply.observation)
-        executed = perturbation.apply(action)[0] if perturbation else action
+        executed = perturbation.apply(action, reply.observation)[0] if perturbation else action
         reply = environment.step(executed)
         if reply.terminated[-1]:
             return bool(reply.success[-1])

@@ -39,6 +39,8 @@ class TemporalEnsemble:
         votes = np.stack([actions[step - start] for start, actions in self._chunks])
         weights = np.exp(-self._coefficient * np.arange(len(votes)))
         action = weights @ votes / weights.sum()
+        # An average lies between the votes; rounding must not carry it past a bound.
+        action = np.clip(action, votes.min(0), votes.max(0))
         self._recorder.executed(action[None], self._recorder.inferences, 0)
         return action[None]
 

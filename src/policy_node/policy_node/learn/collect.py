@@ -18,8 +18,15 @@ from tqdm import tqdm
 
 from policy_node.evaluate_bridges import LocalBridges
 from policy_node.learn.dataset import Demonstrations, Episode
-from policy_node.learn.demonstrator import Demonstrator, Perturbation, PerturbationSettings
+from policy_node.learn.demonstrator import (
+    Demonstrator,
+    Perturbation,
+    PerturbationSettings,
+    PolicyBursts,
+)
 from policy_node.learn.so101 import SPEC, TASK
+from policy_node.policies.registry import open_policy
+from policy_node.policy import Policy
 from sim_bridge.remote_env import RemoteEnv
 from sim_bridge.testing import free_domain_id
 
@@ -29,18 +36,24 @@ _CONNECT_TIMEOUT_S = 60.0
 
 
 class Collector:
-    """Runs the teacher in one environment, disturbed, and records what it would have done."""
+    """Runs the teacher in one environment, disturbed, and records what it would have done.
 
-    def __init__(self, env: RemoteEnv, settings: PerturbationSettings) -> None:
+    With a ``policy``, that policy is what disturbs it.
+    """
+
+    def __init__(
+        self, env: RemoteEnv, settings: PerturbationSettings, policy: Policy | None = None
+    ) -> None:
         self._env = env
         self._settings = settings
+        self._policy = policy
         self._teacher = Demonstrator()
 
     def episode(self, seed: int) -> Episode | None:
         """The episode with this seed; None when the teacher did not succeed in time."""
         rng = np.random.default_rng(seed)
         disturbed = rng.random() >= _UNDISTURBED_FRACTION
-        perturbation = Perturbation(self._settings, rng) if disturbed else None
+        disturbance = self._disturbance(rng) if disturbed else None
         self._env.reset(seed=seed)
         states, actions, followed = [], [], []
         for _ in range(_MAX_STEPS):
@@ -48,7 +61,9 @@ class Collector:
             action = self._teacher.act(observation)
             states.append(SPEC.state(observation))
             actions.append(action)
-            executed, other = perturbation.apply(action) if perturbation else (action, False)
+            executed, other = (
+                disturbance.apply(action, observation) if disturbance else (action, False)
+            )
             followed.append(not other)
             _, _, terminated, truncated, info = self._env.step(executed)
             if terminated or truncated:
@@ -57,15 +72,24 @@ class Collector:
             return None
         return Episode(seed, np.array(states), np.array(actions), np.array(followed))
 
+    def _disturbance(self, rng: np.random.Generator) -> Perturbation | PolicyBursts:
+        if self._policy is not None:
+            return PolicyBursts(self._policy, rng)
+        return Perturbation(self._settings, rng)
+
 
 def collect(
-    envs: Sequence[RemoteEnv], seeds: Sequence[int], settings: PerturbationSettings
+    envs: Sequence[RemoteEnv],
+    seeds: Sequence[int],
+    settings: PerturbationSettings,
+    policy: Path | None = None,
 ) -> Demonstrations:
     """One episode per seed, shared out over the environments; the failed ones are left out.
 
     What an episode holds depends on its seed alone, not on how many environments there are.
     """
-    collectors = [Collector(env, settings) for env in envs]
+    source = open_policy(str(policy), envs[0].sim_spec) if policy else None
+    collectors = [Collector(env, settings, source and source.for_client("")) for env in envs]
     with tqdm(total=len(seeds), desc="collecting", unit="episode") as progress:
 
         def work(index: int) -> list[Episode]:
@@ -78,16 +102,18 @@ def collect(
         with ThreadPoolExecutor(len(envs)) as pool:
             parts = list(pool.map(work, range(len(envs))))
     episodes = sorted((e for part in parts for e in part), key=lambda e: e.seed)
-    return Demonstrations(tuple(episodes), _description(seeds, settings))
+    return Demonstrations(tuple(episodes), _description(seeds, settings, policy))
 
 
-def _description(seeds: Sequence[int], settings: PerturbationSettings) -> dict[str, Any]:
+def _description(
+    seeds: Sequence[int], settings: PerturbationSettings, policy: Path | None
+) -> dict[str, Any]:
     return {
         "task": TASK,
         "seeds": [int(seeds[0]), int(seeds[-1])],
         "attempted": len(seeds),
         "undisturbed_fraction": _UNDISTURBED_FRACTION,
-        "perturbation": asdict(settings),
+        "disturbed_by": asdict(settings) if policy is None else "an earlier policy",
     }
 
 
@@ -99,6 +125,9 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=100_000, help="of the first episode")
     parser.add_argument("--num-envs", type=int, default=2)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.npz")
+    parser.add_argument(
+        "--policy", type=Path, metavar="CHECKPOINT", help="disturb by letting this policy drive"
+    )
     chosen = parser.parse_args(args)
     seeds = range(chosen.seed, chosen.seed + chosen.episodes)
     domain = free_domain_id()
@@ -112,7 +141,7 @@ def main(args: list[str] | None = None) -> int:
                 for namespace in bridges.namespaces
             ]
             try:
-                demonstrations = collect(envs, seeds, PerturbationSettings())
+                demonstrations = collect(envs, seeds, PerturbationSettings(), chosen.policy)
             finally:
                 for env in envs:
                     env.close()

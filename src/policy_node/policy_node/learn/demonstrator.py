@@ -17,6 +17,7 @@ from lerobot_env_so101.scripted.pick_place import (
 )
 
 from policy_node.policies.expert import GraspPoint
+from policy_node.policy import Policy
 from sim_bridge.types import Observation
 
 _BLOCK_HALF_M = 0.02
@@ -32,6 +33,9 @@ _ALIGNED_M = 0.006
 _ABOVE_GOAL_M = 0.010
 _AT_GOAL_M = 0.025
 _SAG_M = 0.015
+
+_BURST_PROBABILITY = 0.06
+_LONGEST_BURST = 24
 
 _WAITING = (Phase.CLOSE, Phase.OPEN)
 _CAREFUL = (Phase.DESCEND, Phase.LIFT, Phase.LOWER)
@@ -142,7 +146,7 @@ class Perturbation:
         self._offset = np.zeros(3)
         self._flip = False
 
-    def apply(self, action: np.ndarray) -> tuple[np.ndarray, bool]:
+    def apply(self, action: np.ndarray, observation: Observation) -> tuple[np.ndarray, bool]:
         """The action ``(4,)`` to execute in place of ``action``, and whether it is another."""
         s = self._settings
         if self._left == 0 and self._rng.random() < s.start_probability:
@@ -156,3 +160,31 @@ class Perturbation:
         if self._flip:
             executed[3] = 1.0 - executed[3]
         return np.clip(executed, [-1, -1, -1, 0], [1, 1, 1, 1]), True
+
+
+class PolicyBursts:
+    """Lets a learned policy drive now and then, while the teacher says what it would do (DAgger,
+    Ross et al. 2011, arXiv:1011.0686).
+
+    It drives with chunks of random age, as it does when its inference takes time.
+    """
+
+    def __init__(self, policy: Policy, rng: np.random.Generator) -> None:
+        self._policy = policy
+        self._rng = rng
+        self._left = 0
+        self._chunk: list[np.ndarray] = []
+
+    def apply(self, action: np.ndarray, observation: Observation) -> tuple[np.ndarray, bool]:
+        """As of ``Perturbation``."""
+        if self._left == 0 and self._rng.random() < _BURST_PROBABILITY:
+            self._left = int(self._rng.integers(4, _LONGEST_BURST + 1))
+            self._chunk = []
+        if self._left == 0:
+            return action, False
+        self._left -= 1
+        if not self._chunk:
+            chunk = self._policy.infer(observation)
+            first = int(self._rng.integers(0, 3))
+            self._chunk = list(chunk[first : first + int(self._rng.integers(1, len(chunk)))])
+        return self._chunk.pop(0), True

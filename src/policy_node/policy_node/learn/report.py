@@ -48,10 +48,12 @@ def _data(history: dict[str, Any]) -> str:
     lines = ["## Data", ""]
     for data in history["data"]:
         first, last = data["seeds"]
+        by = data["disturbed_by"]
+        if isinstance(by, dict):
+            by = "bursts of noise (" + ", ".join(f"{k} {v}" for k, v in by.items()) + ")"
         lines.append(
             f"- task {data['task']}, {data['attempted']} episodes attempted with seeds {first} to "
-            f"{last}; {100 * (1 - data['undisturbed_fraction']):.0f} % of them disturbed: "
-            + ", ".join(f"{k} {v}" for k, v in data["perturbation"].items())
+            f"{last}; {100 * (1 - data['undisturbed_fraction']):.0f} % of them disturbed by {by}"
         )
     count = history["episodes"]
     lines.append(
