@@ -17,13 +17,17 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+from rows import Row, row
+from sim_interfaces import msg as m
+from sim_interfaces import srv
+from tqdm import tqdm
+
 from mujoco_mirror.framing import frame
 from mujoco_mirror.mirror import Mirror
 from mujoco_mirror.quality import quality_named
 from mujoco_mirror.scene import load_scene
-from rclpy.context import Context
-from rclpy.node import Node
-from rows import Row, row
 from sim_bridge import names, qos
 from sim_bridge.conversions import to_state_msg
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
@@ -31,9 +35,6 @@ from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import SimState
 from sim_bridge.waiting import Caller
-from sim_interfaces import msg as m
-from sim_interfaces import srv
-from tqdm import tqdm
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TRAJECTORY = _ROOT / "src" / "policy_node" / "data" / "so101_pick_place.npz"

@@ -21,14 +21,15 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from sim_interfaces import msg as m
+from tf2_msgs.msg import TFMessage
+from tqdm import tqdm
+
 from sim_bridge import names, qos
 from sim_bridge.conversions import to_state_msg, to_transforms
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectory import load_trajectory
 from sim_bridge.types import LinkPoses
-from sim_interfaces import msg as m
-from tf2_msgs.msg import TFMessage
-from tqdm import tqdm
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TRAJECTORY = _ROOT / "src" / "policy_node" / "data" / "so101_pick_place.npz"

@@ -16,6 +16,8 @@ from mujoco_mirror.rotations import to_wxyz
 from mujoco_mirror.status import OK, WARN, mirror_status
 from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
 from sim_bridge.errors import InvalidRequest
+from sim_bridge.model_files import resolve_uri
+from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.types import LinkPoses
 
 ARMS = ("left/shoulder", "left/elbow", "right/shoulder", "right/elbow")
@@ -165,3 +167,23 @@ def test_the_check_refuses_what_it_cannot_play(capsys, tmp_path):
     rules.write_text("joints: {so101/elbow_flex: {to: elbow_flex, sign: -1}}\n")
     arguments = [str(TRAJECTORY), "--simulators", "mujoco", "--map-rules", str(rules)]
     assert fidelity_check.main(arguments) == 1
+
+
+def test_two_aloha_arms_are_mapped_without_rules_or_leftovers():
+    simulator = open_simulator("mujoco", "aloha")
+    simulator.reset(seed=0)
+    spec = simulator.spec
+    mirror = Mirror(mujoco.MjModel.from_xml_path(str(resolve_uri(spec.model.uri))), strict=True)
+    rng = np.random.default_rng(0)
+    low, high = np.maximum(spec.action.low, -1.0), np.minimum(spec.action.high, 1.0)
+
+    def episode():
+        for _ in range(20):
+            simulator.step(rng.uniform(low, high))
+            yield simulator.state(), simulator.link_poses()
+
+    table, joint_error = check_episode(mirror, episode())
+    simulator.close()
+    assert len(table.rows()) > 20
+    assert table.within(Limits(1e-9, 1e-9))
+    assert joint_error == 0.0
