@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rows import Row
 
-MODULES = ("steps", "replay_pace", "cameras", "monitor_viewers", "policy_round_trip")
+MODULES = ("steps", "replay_pace", "cameras", "mirror", "monitor_viewers", "policy_round_trip")
 _REPORT = Path(__file__).with_name("report")
 
 
@@ -26,10 +26,19 @@ def main() -> int:
     unknown = [name for name in chosen if name not in MODULES]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}; valid: {', '.join(MODULES)}")
-    rows = [row for name in chosen for row in importlib.import_module(name).measure()]
+    rows = [row for name in chosen for row in _measure(name)]
     _print(rows)
     _write(rows)
     return 0 if all(row.ok for row in rows) else 1
+
+
+def _measure(name: str) -> list[Row]:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        print(f"{name}: skipped, its peer {error.name} is not installed", file=sys.stderr)
+        return []
+    return module.measure()
 
 
 def _print(rows: list[Row]) -> None:
