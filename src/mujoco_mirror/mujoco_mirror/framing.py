@@ -9,6 +9,42 @@ import numpy as np
 
 _PLANE = int(mujoco.mjtGeom.mjGEOM_PLANE)
 _DRAWN_GROUPS = 3
+# Seconds of simulation: backing off must be quick enough to lose nothing from sight.
+_FOLLOW_S, _BACK_OFF_S = 1.0, 0.25
+
+
+class Cameraman:
+    """Keeps what moves in the picture: frames the first state, then follows without haste.
+
+    Time that goes back (a new episode) or ``restart`` frames anew. The same state at the same
+    time always gives the same picture.
+    """
+
+    def __init__(self, aspect: float) -> None:
+        self._aspect = aspect
+        self._camera: mujoco.MjvCamera | None = None
+        self._time_s = 0.0
+
+    def restart(self) -> None:
+        self._camera = None
+
+    def camera(self, model: mujoco.MjModel, data: mujoco.MjData) -> mujoco.MjvCamera:
+        elapsed = data.time - self._time_s
+        self._time_s = data.time
+        if self._camera is None or elapsed < 0:
+            self._camera = frame(model, data, self._aspect)
+        elif elapsed > 0:
+            wanted, now = frame(model, data, self._aspect), self._camera
+            nearer = wanted.distance < now.distance
+            now.distance += _share(elapsed, _FOLLOW_S if nearer else _BACK_OFF_S) * (
+                wanted.distance - now.distance
+            )
+            now.lookat = now.lookat + _share(elapsed, _FOLLOW_S) * (wanted.lookat - now.lookat)
+        return self._camera
+
+
+def _share(elapsed_s: float, time_constant_s: float) -> float:
+    return 1.0 - math.exp(-elapsed_s / time_constant_s)
 
 
 def frame(
@@ -17,7 +53,7 @@ def frame(
     aspect: float,
     azimuth_deg: float = 140.0,
     elevation_deg: float = -24.0,
-    margin: float = 0.10,
+    margin: float = 0.06,
 ) -> mujoco.MjvCamera:
     """Free camera from the given direction, as close as ``margin`` (a fraction of the picture on
     each side) allows; ``aspect`` is width / height. Needs ``mj_kinematics`` to have run.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import mujoco
 import numpy as np
 
-from mujoco_mirror.framing import frame
+from mujoco_mirror.framing import Cameraman, frame
 from mujoco_mirror.gl import is_software, renderer_name
 from mujoco_mirror.map_rules import MapRules
 from mujoco_mirror.mirror import Mirror
@@ -25,8 +24,8 @@ _PICTURE_SCALE = 2
 class ViewSettings:
     """``width`` and ``height`` [px] are of each camera's picture; several stand side by side.
 
-    A camera is ``auto`` (frames all that moves) or the name of a camera of the model. Without
-    ``dressed`` the model keeps its own lights, floor and sky.
+    A camera is ``auto`` (frames and follows all that moves) or the name of a camera of the model.
+    Without ``dressed`` the model keeps its own lights, floor and sky.
     """
 
     width: int = 640
@@ -56,7 +55,7 @@ class View:
             None if name == AUTO_CAMERA else camera_named(self.scene.drawn, name)
             for name in settings.cameras
         ]
-        self._framed: mujoco.MjvCamera | None = None
+        self._cameraman = Cameraman(settings.width / settings.height)
         self._renderer = Renderer(
             self.scene.drawn,
             settings.width,
@@ -78,10 +77,9 @@ class View:
     def draw(self, overlay: Overlay | None = None) -> np.ndarray:
         """The state now; the overlay is written into the first camera's picture."""
         data = self.mirror.data
-        if self._framed is None:
-            self._framed = self._frame()
+        followed = self._cameraman.camera(self.scene.drawn, data)
         pictures = [
-            self._renderer.draw(data, camera or self._framed, None if index else overlay)
+            self._renderer.draw(data, camera or followed, None if index else overlay)
             for index, camera in enumerate(self._cameras)
         ]
         return pictures[0] if len(pictures) == 1 else np.hstack(pictures)
@@ -89,15 +87,16 @@ class View:
     def picture(self) -> np.ndarray:
         """What the first camera sees now, framed anew, large and at the best quality: a still."""
         width, height = (_PICTURE_SCALE * n for n in (self.settings.width, self.settings.height))
+        still = frame(self.scene.drawn, self.mirror.data, width / height)
         try:
             with Renderer(self.scene.drawn, width, height, quality_named("best")) as renderer:
-                return renderer.draw(self.mirror.data, self._cameras[0] or self._frame())
+                return renderer.draw(self.mirror.data, self._cameras[0] or still)
         finally:
             self._renderer.make_current()
 
     def reframe(self) -> None:
         """Let the automatic camera frame the scene anew at the next picture."""
-        self._framed = None
+        self._cameraman.restart()
 
     def close(self) -> None:
         self._renderer.close()
@@ -107,6 +106,3 @@ class View:
 
     def __exit__(self, *_) -> None:
         self.close()
-
-    def _frame(self) -> mujoco.MjvCamera:
-        return frame(self.scene.drawn, self.mirror.data, self.settings.width / self.settings.height)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mirror_scenes import TWO_ARMS, so101_model, state
 
-from mujoco_mirror.framing import frame, subject_points
+from mujoco_mirror.framing import Cameraman, frame, subject_points
 from mujoco_mirror.mesh_detail import simplify
 from mujoco_mirror.mirror import Mirror
 from mujoco_mirror.overlay import state_overlay
@@ -75,6 +75,25 @@ def test_the_picture_follows_the_state(view):
     assert np.array_equal(before, again)
 
 
+def test_the_camera_follows_without_jumping_and_starts_anew_with_an_episode():
+    model = mujoco.MjModel.from_xml_string(TWO_ARMS)
+    data, man = mujoco.MjData(model), Cameraman(4 / 3)
+
+    def look(time_s, cube_x):
+        data.time, data.joint("cube_free").qpos[0] = time_s, cube_x
+        mujoco.mj_forward(model, data)
+        camera = man.camera(model, data)
+        return np.array([*camera.lookat, camera.distance])
+
+    start = look(0.0, 0.4)
+    assert np.array_equal(look(0.0, 3.0), start)
+    soon, late = look(0.1, 3.0), look(20.0, 3.0)
+    framed = frame(model, data, 4 / 3)
+    assert 0 < np.linalg.norm(soon - start) < 0.6 * np.linalg.norm(late - start)
+    assert np.allclose(late, [*framed.lookat, framed.distance], atol=1e-3)
+    assert np.allclose(look(0.0, 0.4), start)
+
+
 def test_a_still_is_larger_and_leaves_the_stream_as_it_was(view):
     before = view.show(state(HOME, BLOCK))
     still = view.picture()
@@ -100,6 +119,7 @@ def test_several_cameras_stand_side_by_side_with_the_overlay_in_the_first(view):
         plain = both.show(now)
         noted = both.show(now, state_overlay(now, lag_s=0.012, worst=("so101/gripper", 1e-4, 1e-5)))
     assert plain.shape == (240, 640, 3) == (*reversed(both.frame_size), 3)
+    view.reframe()
     assert np.array_equal(plain[:, :320], view.show(now))
     assert np.mean(plain[:, :320] != noted[:, :320]) > 0.01
     assert np.array_equal(plain[:, 320:], noted[:, 320:])
