@@ -35,11 +35,14 @@ class BridgeConnection:
     def __init__(self, namespace: str, context: Context) -> None:
         self.namespace = namespace
         self._node = Node(
-            "evaluate", context=context, namespace=namespace, start_parameter_services=False,
+            "evaluate",
+            context=context,
+            namespace=namespace,
+            start_parameter_services=False,
             enable_rosout=False,
-        )  # fmt: skip
+        )
         self._client = BridgeClient(self._node, timeout_s=_STEP_TIMEOUT_S)
-        self.spec = SimSpec  # replaced by connect
+        self.spec: SimSpec | None = None  # until connected
         self.cameras: tuple[str, ...] = ()
         self.film_camera = ""
         self.frames: list[np.ndarray] | None = None
