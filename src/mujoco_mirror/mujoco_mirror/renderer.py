@@ -62,6 +62,7 @@ class Renderer:
         self, data: mujoco.MjData, camera: mujoco.MjvCamera, overlay: Overlay | None = None
     ) -> np.ndarray:
         """RGB ``(height, width, 3)`` uint8, a new array each time."""
+        self._gl.make_current()  # another renderer may have been used in this thread
         mujoco.mjv_updateScene(
             self._model, data, self._option, self._perturb, camera,
             mujoco.mjtCatBit.mjCAT_ALL, self._scene,
@@ -76,10 +77,6 @@ class Renderer:
             )  # fmt: skip
         mujoco.mjr_readPixels(self._flipped, None, self._view, self._context)
         return self._flipped[::-1].copy()
-
-    def make_current(self) -> None:
-        """Needed after another renderer was used in this thread."""
-        self._gl.make_current()
 
     def close(self) -> None:
         if self._gl is not None:

@@ -88,11 +88,8 @@ class View:
         """What the first camera sees now, framed anew, large and at the best quality: a still."""
         width, height = (_PICTURE_SCALE * n for n in (self.settings.width, self.settings.height))
         still = frame(self.scene.drawn, self.mirror.data, width / height)
-        try:
-            with Renderer(self.scene.drawn, width, height, quality_named("best")) as renderer:
-                return renderer.draw(self.mirror.data, self._cameras[0] or still)
-        finally:
-            self._renderer.make_current()
+        with Renderer(self.scene.drawn, width, height, quality_named("best")) as renderer:
+            return renderer.draw(self.mirror.data, self._cameras[0] or still)
 
     def reframe(self) -> None:
         """Let the automatic camera frame the scene anew at the next picture."""

