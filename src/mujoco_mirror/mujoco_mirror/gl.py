@@ -49,6 +49,8 @@ def create_context(width: int, height: int) -> GLContext:
     """A context for one thread; the caller makes it current there and frees it there."""
     backend = choose_backend()
     os.environ.setdefault("MUJOCO_GL", backend)
+    # Mesa's software rasteriser takes every core by default and slows the simulator beside it.
+    os.environ.setdefault("LP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))
     try:
         if backend == "egl":
             from mujoco.egl import GLContext as Context

@@ -24,7 +24,7 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, width: int, height: int, period_s: float, preset: str = "veryfast"
+        self, path: Path, width: int, height: int, period_s: float, preset: str = "superfast"
     ) -> None:
         if width % 2 or height % 2 or period_s <= 0:
             raise InvalidRequest(
@@ -83,7 +83,7 @@ class VideoWriter:
             stream = container.add_stream("libx264", rate=1 / self._period)
             stream.height, stream.width = self._size[:2]
             stream.pix_fmt = "yuv420p"
-            stream.options = {"preset": self._preset, "crf": "20"}
+            stream.options = {"preset": self._preset, "crf": "22"}
             stream.codec_context.time_base = self._period
             for index, image in self._frames():
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24")

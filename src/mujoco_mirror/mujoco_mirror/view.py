@@ -47,8 +47,10 @@ class View:
         self, model_path: Path, settings: ViewSettings, rules: MapRules | None = None
     ) -> None:
         self.settings = settings
-        software = settings.quality == AUTO and is_software(renderer_name())
+        software = is_software(renderer_name())
         self.quality = quality_named(settings.quality, software)
+        self._still_quality = quality_named("balanced" if software else "best")
+        self._still: Renderer | None = None
         self.scene = load_scene(model_path, self.quality, settings.dressed)
         self.mirror = Mirror(self.scene.drawn, rules, settings.strict)
         self._cameras = [
@@ -85,11 +87,23 @@ class View:
         return pictures[0] if len(pictures) == 1 else np.hstack(pictures)
 
     def picture(self) -> np.ndarray:
-        """What the first camera sees now, framed anew, large and at the best quality: a still."""
-        width, height = (_PICTURE_SCALE * n for n in (self.settings.width, self.settings.height))
-        still = frame(self.scene.drawn, self.mirror.data, width / height)
-        with Renderer(self.scene.drawn, width, height, quality_named("best")) as renderer:
-            return renderer.draw(self.mirror.data, self._cameras[0] or still)
+        """What the first camera sees now, framed anew, large and fine: a still, not a stream."""
+        self.prepare_picture()
+        aspect = self.settings.width / self.settings.height
+        camera = self._cameras[0] or frame(self.scene.drawn, self.mirror.data, aspect)
+        return self._still.draw(self.mirror.data, camera)
+
+    def prepare_picture(self) -> None:
+        """Do now what would make the first ``picture`` slow."""
+        if self._still is None:
+            width, height = self.settings.width, self.settings.height
+            self._still = Renderer(
+                self.scene.drawn,
+                _PICTURE_SCALE * width,
+                _PICTURE_SCALE * height,
+                self._still_quality,
+                self.scene.floor_shadow,
+            )
 
     def reframe(self) -> None:
         """Let the automatic camera frame the scene anew at the next picture."""
@@ -97,6 +111,8 @@ class View:
 
     def close(self) -> None:
         self._renderer.close()
+        if self._still is not None:
+            self._still.close()
 
     def __enter__(self) -> View:
         return self

@@ -329,7 +329,9 @@ class MirrorWorker:
                 f"no model: {self.problem or 'the spec of a simulator has not arrived'}"
             )
         try:
-            self._view.draw()  # what the first picture costs must not delay the first frame
+            # What the first picture costs must delay neither the first frame nor the answer.
+            self._view.draw()
+            self._view.prepare_picture()
             self._view.reframe()
             self._recording = Recording(
                 request.directory, *self._view.frame_size, self._model.control_period_s

@@ -20,7 +20,8 @@ from mujoco_mirror.renderer import Renderer
 from mujoco_mirror.scene import load_scene
 from mujoco_mirror.video import VideoWriter
 from mujoco_mirror.view import View, ViewSettings
-from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
+from mujoco_mirror.viewer import Viewer
+from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound, OperationFailed
 
 HOME = dict.fromkeys(
     (
@@ -272,3 +273,10 @@ def test_without_any_opengl_the_packages_are_named():
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert "libegl1 libegl-mesa0 libgl1-mesa-dri" in result.stderr and "libosmesa6" in result.stderr
+
+
+def test_without_a_display_the_viewer_says_where_to_look_instead(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(FeatureUnsupported, match="no display.*mirror/image_raw"):
+        Viewer(mujoco.MjModel.from_xml_string(TWO_ARMS))
