@@ -1,11 +1,12 @@
 # Thin: every target is one command of tools/. PYTHON and ROS_DISTRO choose the environment.
-.PHONY: help setup build demo test bench lock clean isaac isaac-demo test-isaac check-isaac doctor
+.PHONY: help setup build demo test bench fidelity lock clean isaac isaac-demo test-isaac check-isaac doctor
 
 help:
 	@echo "make setup   environment, packages and colcon build; nothing if up to date"
 	@echo "make demo    one episode: simulator, policy and mirror; leaves output/<time>/"
 	@echo "make test    all tests, with their Debian packages if run as root"
 	@echo "make bench   speed against peers"
+	@echo "make fidelity  link errors of the mirror over an episode in PhysX and in MuJoCo"
 	@echo "make doctor  look at this machine: what is missing, and the remedy"
 	@echo "make isaac   Isaac Lab in .venv-isaac (8.2 GB), and the workspace built for it"
 	@echo "make isaac-demo, test-isaac, check-isaac   the demo, the tests, the API check with Isaac"
@@ -26,6 +27,10 @@ test:
 bench:
 	@tools/setup --tests
 	@exec tools/run python benchmarks/run.py
+
+fidelity:
+	@tools/setup --tests
+	@exec tools/run python -m mujoco_mirror.fidelity_check src/policy_node/data/so101_pick_place.npz
 
 doctor:
 	@tools/doctor
