@@ -61,13 +61,17 @@ def _state_or_none(client):
 
 
 @pytest.fixture
-def replay_on(domain_id, node, tmp_path):
+def replay_on(tmp_path):
     """Replay a file with the command, on a bridge of its own: what it printed, the last state."""
     import subprocess
     import sys
 
     from sim_bridge.client import BridgeClient
 
+    domain_id = free_domain_id()  # not the module's: its bridge would answer as well
+    context = Context()
+    rclpy.init(context=context, domain_id=domain_id)
+    node = Node("test", context=context)
     environment = {"ROS_DOMAIN_ID": str(domain_id)}
 
     def run(simulator, task, file, *words, options="", status=0):
@@ -93,4 +97,6 @@ def replay_on(domain_id, node, tmp_path):
             client.close()
             return done.stdout, state
 
-    return run
+    yield run
+    node.destroy_node()
+    context.try_shutdown()
