@@ -80,7 +80,7 @@ def _table(summaries: Sequence[dict[str, Any]]) -> str:
     lines = [
         "## Success",
         "",
-        "Unseen seeds; 95 % Wilson intervals.",
+        "Seeds that no training episode had; 95 % Wilson intervals.",
         "",
         "| execution | seeds | success | interval | mean steps |",
         "|---|---|---|---|---|",

@@ -30,7 +30,7 @@ _FADE_STEPS = 8.0
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    steps: int = 8000
+    steps: int = 10000
     batch: int = 256
     learning_rate: float = 1e-3
     warmup_steps: int = 200
