@@ -111,6 +111,11 @@ class BridgeClient:
         self._sequence = 0
         self._in_doubt = False
 
+    def resume(self) -> None:
+        """Go on with the numbers of an earlier process that had the same ``client_id``."""
+        self._sequence = self.query().last_sequence
+        self._in_doubt = False
+
     def reset(
         self,
         seed: int | None = None,

@@ -25,9 +25,6 @@ from sim_bridge.model_files import sha256_of
 from sim_bridge.simulator import Simulator
 from sim_bridge.types import LinkPoses, SimState
 
-# Names of the simulators that this run has tested, for its summary.
-tested: list[str] = []
-
 _STEPS = 20
 _RATES_PER_UNIT = 100.0
 _LINK_TOLERANCE_M = 1e-3
@@ -59,7 +56,6 @@ class SimulatorConformance:
     @pytest.fixture(scope="class")
     @classmethod
     def simulator(cls, case: ConformanceCase) -> Iterator[Simulator]:
-        tested.append(case.name)
         simulator = case.open()
         yield simulator
         simulator.close()

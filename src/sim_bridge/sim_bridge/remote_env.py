@@ -28,7 +28,8 @@ class RemoteEnv(gymnasium.Env):
     when no bridge answers within ``connect_timeout_s``, LeaseHeld when another client drives it.
 
     A bridge that dies raises TimedOut after ``timeout_s``; one that was restarted in the middle
-    of an episode raises SequenceGap. After either, ``reset()`` starts anew.
+    of an episode raises SequenceGap. After either, ``reset()`` starts anew. A client that dies
+    can be followed by one with the same ``client_id``, which goes on after ``resume()``.
 
         env = RemoteEnv()
         observation, info = env.reset(seed=0)
@@ -45,6 +46,7 @@ class RemoteEnv(gymnasium.Env):
         timeout_s: float = 10.0,
         camera: str = "",
         joints: bool = False,
+        client_id: str = "",
         render_mode: str | None = "rgb_array",
         context: Context | None = None,
         domain_id: int | None = None,
@@ -60,7 +62,7 @@ class RemoteEnv(gymnasium.Env):
             start_parameter_services=False,
             enable_rosout=False,
         )
-        self._client = BridgeClient(self._node, namespace, timeout_s=timeout_s)
+        self._client = BridgeClient(self._node, namespace, client_id, timeout_s)
         self._closed = False
         self.last_observation = Observation()  # with step and time, and the joints if asked for
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step
@@ -87,6 +89,15 @@ class RemoteEnv(gymnasium.Env):
             self._client.renew()  # the bridge was restarted and does not know us
             reply = self._client.reset(seed=seed, state=state, options=options)
         return self._observation(reply), reply.info
+
+    def resume(self) -> SimState:
+        """Go on where an earlier process with this ``client_id`` stopped, whatever stopped it.
+
+        The state's ``episode`` and ``step`` tell what the bridge has executed: a request that
+        was under way when the process died either counts in full or did not happen.
+        """
+        self._client.resume()
+        return self.get_state()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, rewards, terminated, truncated, info = self.step_chunk(np.asarray(action)[None])

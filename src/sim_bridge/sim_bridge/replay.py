@@ -21,7 +21,6 @@ from sim_bridge.spec_receiver import receive_spec
 from sim_bridge.stopping import StopFlag
 from sim_bridge.trajectory import Trajectory
 
-_CONNECT_S = 30.0
 _IMPORT_HELP = {
     "episode": "episode of a file or dataset that holds several",
     "robot": "robot, when a RoboVerse file holds several",
@@ -65,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clip", action="store_true", help="cut actions to the simulator's bounds")
     parser.add_argument("--output", type=Path, help="write what happened as a trajectory (.npz)")
     parser.add_argument("--namespace", default="", help="namespace of the bridge")
+    parser.add_argument(
+        "--wait-s", type=float, default=30.0, help="how long to wait for the bridge (%(default)g)"
+    )
     group = parser.add_argument_group("import options, for foreign formats")
     for name, text in _IMPORT_HELP.items():
         group.add_argument(f"--{name.replace('_', '-')}", dest=name, help=text)
@@ -86,8 +88,8 @@ def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -
     node = Node("replay", start_parameter_services=False, enable_rosout=False)
     client = BridgeClient(node, given.namespace)
     try:
-        spec = receive_spec(node, given.namespace, _CONNECT_S)
-        client.wait_for_bridge(_CONNECT_S)
+        spec = receive_spec(node, given.namespace, given.wait_s)
+        client.wait_for_bridge(given.wait_s)
         with _bar(trajectory, given.restore_states) as bar:
             replayer = Replayer(client, spec, _Shown(bar), lambda: stop.requested)
             report = replayer.run(trajectory, replay_options)

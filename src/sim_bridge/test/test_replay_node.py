@@ -150,9 +150,10 @@ def test_command_replays_our_own_format(file, recording, replay_on, tmp_path):
 
 def test_command_without_a_bridge_says_so(file, tmp_path):
     environment = {"ROS_DOMAIN_ID": str(free_domain_id())}
-    with Process.module("sim_bridge.replay", str(file), log=tmp_path / "log", env=environment) as p:
+    words = (str(file), "--wait-s", "2")
+    with Process.module("sim_bridge.replay", *words, log=tmp_path / "log", env=environment) as p:
         assert p.wait(TIMEOUT_S) == 2
-        assert "replay: no bridge on 'spec' within 30 s" in p.output()
+        assert "replay: no bridge on 'spec' within 2 s" in p.output()
 
 
 def test_command_ends_on_ctrl_c(bridge, domain_id, file, tmp_path):
