@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import ctypes.util
 import importlib.util
 import os
 import shutil
@@ -76,6 +77,11 @@ TEST = (
     Requirement("a browser", ("chromium",), _has("chromium", "google-chrome")),
     Requirement("its driver", ("chromium-driver",), _has("chromedriver")),
     Requirement("ip", ("iproute2",), _has("ip")),
+    Requirement(
+        "OSMesa, to render without EGL",
+        ("libosmesa6",),
+        lambda: ctypes.util.find_library("OSMesa") is not None,
+    ),
 )
 
 
