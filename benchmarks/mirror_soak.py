@@ -1,6 +1,6 @@
 """Does the mirror's memory stay flat: states and pictures for a long time, memory every second.
 
-    python benchmarks/mirror_soak.py [--minutes 30] [--rate-hz 10]
+    python benchmarks/mirror_soak.py [--minutes 30] [--rate-hz 10] [--report FILE.csv]
 
 Exit status 1 when the memory after the first tenth of the time grew by more than the limit.
 """
@@ -8,6 +8,7 @@ Exit status 1 when the memory after the first tenth of the time grew by more tha
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import tempfile
 import threading
@@ -42,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate-hz", type=float, default=10.0)
+    parser.add_argument("--report", type=Path, help="write the memory of every minute as CSV")
     options = parser.parse_args()
     domain_id = free_domain_id()
     words = ["--ros-args", "-p", "width:=320", "-p", "height:=240", "-p", "quality:=fast"]
@@ -50,6 +52,8 @@ def main() -> int:
         log = Path(folder) / "log"
         with Process.module("mujoco_mirror.node", *words, log=log, env=env) as mirror:
             megabytes, pictures = _soak(mirror.pid, domain_id, options)
+    if options.report is not None:
+        _write(options.report, megabytes)
     settled = megabytes[len(megabytes) // 10 :]
     growth = float(np.median(settled[-10:]) - np.median(settled[:10]))
     states = int(options.minutes * 60 * options.rate_hz)
@@ -58,6 +62,16 @@ def main() -> int:
         f"{settled[0]:.1f} MB, then {growth:+.1f} MB (limit {_LIMIT_MB:g} MB)"
     )
     return 0 if growth <= _LIMIT_MB and pictures > states / 2 else 1
+
+
+def _write(path: Path, megabytes: list[float]) -> None:
+    """The median of each minute [MB]: one sample a second is noisier than what it looks for."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["minute", "resident_mb"])
+        for minute in range(len(megabytes) // 60):
+            median = np.median(megabytes[60 * minute : 60 * (minute + 1)])
+            table.writerow([minute + 1, f"{median:.2f}"])
 
 
 def _soak(pid: int, domain_id: int, options: argparse.Namespace) -> tuple[list[float], int]:
