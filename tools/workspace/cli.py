@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .bare import ensure_hook
 from .build import ensure_build
 from .checks import check_machine, install_debian_packages
 from .environment import Environment, SetupError, find_environment
@@ -44,6 +45,8 @@ def setup(arguments: list[str] | None = None) -> int:
             check_machine(environment, needs_space=not environment.venv.exists())
             changed = ensure_packages(environment, options.tests)
             changed |= ensure_build(environment)
+            if not environment.sourced:
+                ensure_hook(environment.site_packages(environment.venv))
     except SetupError as error:
         print(f"[setup] {error}", file=sys.stderr)
         return 1
