@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,8 @@ class BridgeClient:
 
     Every call waits at most ``timeout_s`` per try; requests that change something are numbered
     and repeated ``retries`` times when the answer does not come, which never executes them
-    twice. Raises the errors of ``sim_bridge.errors``. One thread at a time.
+    twice. Raises the errors of ``sim_bridge.errors``, and what ``watch`` raises, which is called
+    now and then while waiting. One thread at a time.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class BridgeClient:
         client_id: str = "",
         timeout_s: float = 10.0,
         retries: int = 1,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         prefix = f"{namespace.rstrip('/')}/" if namespace else ""
         self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
@@ -79,13 +81,13 @@ class BridgeClient:
         self._retries = retries
         self._sequence = 0
         self._in_doubt = False
-        self._reset = Caller(node, srv.Reset, prefix + names.RESET)
-        self._step = Caller(node, srv.Step, prefix + names.STEP)
-        self._get_state = Caller(node, srv.GetState, prefix + names.GET_STATE)
-        self._set_state = Caller(node, srv.SetState, prefix + names.SET_STATE)
-        self._render = Caller(node, srv.Render, prefix + names.RENDER)
-        self._control = Caller(node, srv.Control, prefix + names.CONTROL)
-        self._get_model = Caller(node, srv.GetModel, prefix + names.GET_MODEL)
+        self._reset = Caller(node, srv.Reset, prefix + names.RESET, watch)
+        self._step = Caller(node, srv.Step, prefix + names.STEP, watch)
+        self._get_state = Caller(node, srv.GetState, prefix + names.GET_STATE, watch)
+        self._set_state = Caller(node, srv.SetState, prefix + names.SET_STATE, watch)
+        self._render = Caller(node, srv.Render, prefix + names.RENDER, watch)
+        self._control = Caller(node, srv.Control, prefix + names.CONTROL, watch)
+        self._get_model = Caller(node, srv.GetModel, prefix + names.GET_MODEL, watch)
 
     def wait_for_bridge(self, timeout_s: float) -> None:
         """TimedOut unless all services show up and the bridge answers.

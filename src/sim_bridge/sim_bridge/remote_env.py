@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -30,6 +31,7 @@ class RemoteEnv(gymnasium.Env):
     A bridge that dies raises TimedOut after ``timeout_s``; one that was restarted in the middle
     of an episode raises SequenceGap. After either, ``reset()`` starts anew. A client that dies
     can be followed by one with the same ``client_id``, which goes on after ``resume()``.
+    ``watch`` is called now and then while an answer is waited for, and may raise.
 
         env = RemoteEnv()
         observation, info = env.reset(seed=0)
@@ -50,6 +52,7 @@ class RemoteEnv(gymnasium.Env):
         render_mode: str | None = "rgb_array",
         context: Context | None = None,
         domain_id: int | None = None,
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
         self.render_mode = render_mode
         self._camera = camera
@@ -62,7 +65,7 @@ class RemoteEnv(gymnasium.Env):
             start_parameter_services=False,
             enable_rosout=False,
         )
-        self._client = BridgeClient(self._node, namespace, client_id, timeout_s)
+        self._client = BridgeClient(self._node, namespace, client_id, timeout_s, watch=watch)
         self._closed = False
         self.last_observation = Observation()  # with step and time, and the joints if asked for
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step

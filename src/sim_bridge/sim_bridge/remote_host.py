@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,10 @@ from sim_bridge.remote_host_tunnel import Tunnel
 from sim_bridge.testing import free_domain_id
 from sim_bridge.waiting import Receiver
 
-__all__ = ["BridgeDied", "HostUnreachable", "HostedEnv", "RemoteHost", "RemoteHostError"]
+__all__ = ["BridgeDied", "HostUnreachable", "RemoteHost", "RemoteHostError"]
 
 _START_S = 60.0
 _POLL_S = 0.5
-_AFTERMATH_S = 2.0  # how long the news of its death may take longer than its silence
 _TRIES = 4
 _log = logging.getLogger(__name__)
 
@@ -111,10 +109,13 @@ class RemoteHost:
         return self._running().pid
 
     def env(self, namespace: str | None = None, **kwargs: Any) -> RemoteEnv:
-        """A RemoteEnv on its bridge; ``kwargs`` are RemoteEnv's. Close it before the host."""
+        """A RemoteEnv on its bridge, which says so at once when that has died.
+
+        ``kwargs`` are RemoteEnv's. It is closed with the host, or before.
+        """
         self.check()
         chosen = self._namespace if namespace is None else namespace
-        env = HostedEnv(chosen, host=self, context=self.context, **kwargs)
+        env = RemoteEnv(chosen, context=self.context, watch=self.check, **kwargs)
         self._stack.callback(env.close)
         return env
 
@@ -123,9 +124,9 @@ class RemoteHost:
         profile = self._tunnel.variables() if self._tunnel else {}
         return {"ROS_DOMAIN_ID": str(self.domain_id), **profile}
 
-    def check(self, patience_s: float = 0.0) -> None:
-        """Raise BridgeDied or HostUnreachable if it has ended, or does within ``patience_s``."""
-        self._running().check(patience_s)
+    def check(self) -> None:
+        """Raise BridgeDied or HostUnreachable if it has ended."""
+        self._running().check()
 
     def close(self) -> None:
         """End everything, there and here. Safe to call twice."""
@@ -144,28 +145,22 @@ class RemoteHost:
             receiver.destroy()
 
     def _connect(self) -> None:
-        """With another port when one is taken there; without a tunnel when there is here."""
-        direct = not self._host
+        """With another port when one is taken there. On this very machine a tunnel cannot be,
+        as both its ends have the same number, and is not needed."""
+        here = not self._host
         for _ in range(_TRIES):
-            if self._host and self._tunnel is None:
-                self._tunnel = Tunnel()
-            event = self._try(direct)
+            self._tunnel = None if here else Tunnel()
+            event = self._try(self._tunnel.port if self._tunnel else 0)
             if event["event"] == "started":
                 return
-            self._disconnect(keep_tunnel=event["machine"] == machine_id())
-            direct = event["machine"] == machine_id()
+            self._disconnect()
+            here = event["machine"] == machine_id()
         raise RemoteHostError(f"no free TCP port on {self._host} in {_TRIES} tries")
 
-    def _try(self, direct: bool) -> dict[str, Any]:
-        port = self._tunnel.port if self._tunnel else 0
+    def _try(self, port: int) -> dict[str, Any]:
         words = ["--port", str(port), "--domain", str(self.domain_id), "--", *self._values]
         command = agent_command(
-            self._host,
-            self._workspace,
-            self._source,
-            words,
-            self._ssh_options,
-            0 if direct else port,
+            self._host, self._workspace, self._source, words, self._ssh_options, port
         )
         where = self._host or "this machine"
         self._connection = Connection(command, where, self._on_log)
@@ -219,53 +214,13 @@ class RemoteHost:
             raise OperationFailed("the RemoteHost is not started; use it in a with statement")
         return self._connection
 
-    def _disconnect(self, keep_tunnel: bool = False) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._tunnel is not None and not keep_tunnel:
+        if self._tunnel is not None:
             self._tunnel.close()
             self._tunnel = None
-
-
-class HostedEnv(RemoteEnv):
-    """A RemoteEnv that says why its bridge is silent, when its host knows."""
-
-    def __init__(self, namespace: str, *, host: RemoteHost, **kwargs: Any) -> None:
-        self._host = host
-        with self._explained():
-            super().__init__(namespace, **kwargs)
-
-    def reset(self, **kwargs: Any) -> Any:
-        with self._explained():
-            return super().reset(**kwargs)
-
-    def step_chunk(self, actions: Any) -> Any:
-        with self._explained():
-            return super().step_chunk(actions)
-
-    def get_state(self) -> Any:
-        with self._explained():
-            return super().get_state()
-
-    def set_state(self, state: Any) -> Any:
-        with self._explained():
-            return super().set_state(state)
-
-    def render(self) -> Any:
-        with self._explained():
-            return super().render()
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except TimedOut as error:
-            try:
-                self._host.check(_AFTERMATH_S)
-            except RemoteHostError as reason:
-                raise reason from error
-            raise
 
 
 _spare_domains: list[int] = []

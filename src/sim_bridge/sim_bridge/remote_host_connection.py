@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -133,10 +132,9 @@ class Connection:
         self.check()
         raise TimedOut(self._told(f"{self._where} did not answer within {timeout_s:g} s"))
 
-    def check(self, patience_s: float = 0.0) -> None:
-        """Raise what ended the agent or its launch, if that happens within ``patience_s``."""
+    def check(self) -> None:
+        """Raise what ended the agent or its launch, if something did."""
         with self._changed:
-            self._changed.wait_for(lambda: self._over or "ended" in self._events, patience_s)
             ended = self._events.get("ended")
             if not self._over and ended is None:
                 return

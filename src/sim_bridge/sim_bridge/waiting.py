@@ -48,11 +48,15 @@ class Detached(CallbackGroup):
 class Caller:
     """Synchronous calls on one client of a ``node`` that nobody spins, or with ``Detached``.
 
-    Not for two threads at once. A reply that comes after its time-out is thrown away.
+    Not for two threads at once. A reply that comes after its time-out is thrown away. ``watch``
+    is called now and then while waiting; what it raises ends the call.
     """
 
-    def __init__(self, node: Node, srv_type: type, name: str) -> None:
+    def __init__(
+        self, node: Node, srv_type: type, name: str, watch: Callable[[], None] = lambda: None
+    ) -> None:
         self._node = node
+        self._watch = watch
         self._client: Client = node.create_client(srv_type, name, callback_group=Detached())
         self._wait_set = None
 
@@ -82,6 +86,8 @@ class Caller:
                 # In slices, so that Ctrl-C is seen.
                 self._wait_set.wait(int(min(left, 0.2) * 1e9))
                 header, response = handle.take_response(self._client.srv_type.Response)
+                if header is None:
+                    self._watch()
                 if header is not None and header.request_id.sequence_number == sequence:
                     return response
                 if header is None and not self._client.service_is_ready():
@@ -95,6 +101,7 @@ class Caller:
         deadline = time.monotonic() + timeout_s
         while not future.done() and time.monotonic() < deadline:
             _spin_stock(self._node, 0.05)
+            self._watch()
         if not future.done():
             self._client.remove_pending_request(future)
             raise TimedOut(f"no answer from {self.name} within {timeout_s:g} s")
