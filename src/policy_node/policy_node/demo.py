@@ -105,9 +105,11 @@ class Demo:
             )
         finally:
             progress.close()
+        policy, description = (p.policy, "") if p.policy else self._graph.served_policy()
         return DemoOutcome(
             spec=spec,
-            policy=p.policy or self._graph.served_policy(),
+            policy=policy,
+            policy_description=description,
             episodes=tuple(_figures(episode) for episode in result.episodes),
             message="" if result.result.code == OK else result.result.message,
             files=tuple(result.files),

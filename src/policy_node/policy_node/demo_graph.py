@@ -101,10 +101,11 @@ class DemoGraph:
             request.until_episode, request.until_step = state.episode, state.step
         return self._call(self._record, request, timeout_s + 5.0)
 
-    def served_policy(self) -> str:
-        """The address that the policy node was started with."""
-        value = self._parameter(_POLICY_NODE, "policy")
-        return value.string_value if value else ""
+    def served_policy(self) -> tuple[str, str]:
+        """The address that the policy node was started with, and what it turned out to be."""
+        values = [self._parameter(_POLICY_NODE, name) for name in ("policy", "policy_description")]
+        address, description = (v.string_value if v else "" for v in values)
+        return address, description
 
     def pids(self) -> dict[str, int | None]:
         """Process ids that simulator and policy tell as parameter ``pid``; None if one does not."""

@@ -36,6 +36,7 @@ class DemoOutcome:
     spec: SimSpec
     policy: str
     episodes: tuple[EpisodeFigures, ...]
+    policy_description: str = ""
     message: str = ""
     mirror: dict[str, Any] = field(default_factory=dict)
     pids: dict[str, int | None] = field(default_factory=dict)
@@ -59,6 +60,7 @@ def summary(outcome: DemoOutcome) -> dict[str, Any]:
         "task": spec.task,
         "simulator": spec.simulator,
         "policy": outcome.policy,
+        "policy_description": outcome.policy_description,
         "seed": episodes[0].seed if episodes else None,
         "steps": steps,
         "success": outcome.success,
@@ -92,7 +94,7 @@ def table(summary: dict[str, Any], folder: str) -> list[str]:
             "task",
             f"{summary['task']} in {summary['simulator']} ({summary['versions']['simulator']})",
         ),
-        ("policy", summary["policy"]),
+        ("policy", ": ".join(filter(None, (summary["policy"], summary["policy_description"])))),
         *(
             (
                 f"seed {e['seed']}",

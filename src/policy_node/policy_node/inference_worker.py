@@ -20,17 +20,20 @@ from sim_bridge.types import Observation
 log = logging.getLogger(__name__)
 
 _ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
+_LATE_CHECK_S = 0.2
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """``max_queue`` requests may wait in all, ``max_per_client`` of one client; an inference
+    """``max_queue`` requests may wait in all, ``max_per_client`` of one client, each of them for
+    ``max_wait_s`` (a model server that is gone may hold up who asked it for longer); an inference
     waits at most ``batch_window_s`` for other active clients to join in, and never longer than
     half of what the last one took."""
 
     max_queue: int = 64
     max_per_client: int = 4
     batch_window_s: float = 0.02
+    max_wait_s: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ class _Job:
 class InferenceWorker:
     """Serves one request at a time, or several in one inference when the policy can.
 
-    Clients take turns. ``done`` of each request is called once, in the worker's thread, with
-    the outcome or the exception. ``submit`` and the like may be called from any thread and
-    raise Busy at once instead of letting a queue grow.
+    Clients take turns. ``done`` of each request is called once, in a thread of the worker's, with
+    the outcome or the exception: Busy when it waited too long for its turn. ``infer`` and the
+    like may be called from any thread and raise Busy at once instead of letting a queue grow.
     """
 
     def __init__(
@@ -82,10 +85,14 @@ class InferenceWorker:
         self._last_asked: dict[str, float] = {}
         self._last_inference_s = 0.0
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._threads = (
+            threading.Thread(target=self._work, name="inference", daemon=True),
+            threading.Thread(target=self._refuse_late, name="late requests", daemon=True),
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def infer(
         self, client_id: str, observation: Observation, done: Done, address: str = ""
@@ -111,8 +118,9 @@ class InferenceWorker:
         for job in left:
             job.tell(Canceled("the policy node is shutting down"))
         self._sessions.close()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout_s)
 
     def _put(self, job: _Job) -> None:
         limit = self._settings
@@ -151,6 +159,29 @@ class InferenceWorker:
             self._queues[client_id] = queue
         self._waiting -= 1
         return job
+
+    def _refuse_late(self) -> None:
+        while True:
+            with self._lock:
+                while not (late := self._take_late()) and not self._closed:
+                    self._lock.wait(_LATE_CHECK_S if self._queues else None)
+                if self._closed and not late:
+                    return
+            for job in late:
+                waited_s = time.perf_counter() - job.queued
+                job.tell(Busy(f"the policy was busy with other requests for {waited_s:.1f} s"))
+
+    def _take_late(self) -> list[_Job]:
+        """Clients' requests that waited too long, out of their queues."""
+        oldest = time.perf_counter() - self._settings.max_wait_s
+        late = []
+        for client_id, queue in list(self._queues.items()):
+            while client_id and queue and queue[0].queued < oldest:
+                late.append(queue.popleft())
+            if not queue:
+                del self._queues[client_id]
+        self._waiting -= len(late)
+        return late
 
     def _serve(self, job: _Job) -> None:
         try:

@@ -15,6 +15,7 @@ import threading
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
@@ -47,6 +48,7 @@ class PolicyNode(Node):
         super().__init__("policy_node", **kwargs)
         self.parameters: PolicyParameters = read_parameters(self, PolicyParameters)
         self.declare_parameter("pid", os.getpid())
+        self.declare_parameter("policy_description", "")
         self._spec: SimSpec | None = None
         self._spec_message: m.SimSpec | None = None
         self._spec_arrived = threading.Event()
@@ -105,7 +107,9 @@ class PolicyNode(Node):
         log, address = self.get_logger(), self.parameters.policy
         try:
             source = self._sessions.source()
-            log.info(f"policy {address}: {source.spec.kind}, {source.spec.description}")
+            description = f"{source.spec.kind}, {source.spec.description}"
+            log.info(f"policy {address}: {description}")
+            self.set_parameters([Parameter("policy_description", value=description)])
             warm_up(source, self._spec)
             self._outward.renew(source.spec, self._spec)
         except BridgeError as error:

@@ -18,12 +18,14 @@ LOG_FORMAT = "[%(levelname)s] [%(created)f] [%(name)s]: %(message)s"
 @dataclass(frozen=True)
 class PolicyParameters:
     """``policy`` is an address (see ``policies/registry.py``). ``batch_window_s`` is how long an
-    inference waits for other clients to join, for policies that can batch."""
+    inference waits for other clients to join, for policies that can batch. A request that waited
+    ``max_wait_s`` for its turn is answered BUSY."""
 
     policy: str = "expert"
     max_queue: int = 64
     max_per_client: int = 4
     batch_window_s: float = 0.02
+    max_wait_s: float = 15.0
 
     def __post_init__(self) -> None:
         check_address(self.policy)
@@ -35,8 +37,15 @@ class PolicyParameters:
                 f"parameter batch_window_s is {self.batch_window_s}; valid: 0 to 1 s"
             )
 
+        if not self.max_wait_s > 0:
+            raise InvalidRequest(
+                f"parameter max_wait_s is {self.max_wait_s}; valid: a positive time [s]"
+            )
+
     def worker_settings(self) -> WorkerSettings:
-        return WorkerSettings(self.max_queue, self.max_per_client, self.batch_window_s)
+        return WorkerSettings(
+            self.max_queue, self.max_per_client, self.batch_window_s, self.max_wait_s
+        )
 
 
 @dataclass(frozen=True)

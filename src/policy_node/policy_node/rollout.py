@@ -66,7 +66,11 @@ class Episode:
 
 
 class EpisodeRunner:
-    """Runs episodes of one task. ``record`` steps one at a time, to see every state."""
+    """Runs episodes of one task. ``record`` steps one at a time, to see every state.
+
+    ``is_called_success`` is asked with the environment's episode number after each request: true
+    ends the episode as a success.
+    """
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class EpisodeRunner:
         record: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         should_stop: Callable[[], bool] = lambda: False,
+        is_called_success: Callable[[int], bool] = lambda episode: False,
     ) -> None:
         limits = [n for n in (max_steps, spec.max_episode_steps) if n]
         if not limits:
@@ -88,6 +93,7 @@ class EpisodeRunner:
         self._record = record
         self._on_progress = on_progress
         self._should_stop = should_stop
+        self._is_called_success = is_called_success
 
     def run(self, seed: int) -> Episode:
         """One episode from reset to its end, to ``max_steps``, or until asked to stop."""
@@ -106,6 +112,8 @@ class EpisodeRunner:
                 reply = self._environment.step(rows)
                 run.step_time_s += time.perf_counter() - before
                 run.take(reply, self._max_steps)
+                if self._is_called_success(reply.state.episode):
+                    run.call_success()
                 if recorder:
                     recorder.add(rows[0], reply.state, reply.rewards[0])
                 if run.ended or self._should_stop():
@@ -143,6 +151,10 @@ class _Run:
         self._truncated = bool(reply.truncated[-1]) or self.steps >= max_steps
         elapsed = time.perf_counter() - self._started
         self._on_progress(Progress(self.steps, float(reply.rewards[-1]), self.steps / elapsed))
+
+    def call_success(self) -> None:
+        self._success = True
+        self._truncated = not self._terminated
 
     def episode(self, recorder: TrajectoryRecorder | None, execution: dict[str, Any]) -> Episode:
         return Episode(

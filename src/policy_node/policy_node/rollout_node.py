@@ -6,17 +6,14 @@ import argparse
 import functools
 import logging
 import os
-import queue
 import sys
-import threading
+from collections.abc import Callable
 
 import rclpy
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 from sim_interfaces.action import Rollout
 
@@ -24,7 +21,8 @@ from policy_node.parameters import LOG_FORMAT, RolloutParameters
 from policy_node.rollout import Progress
 from policy_node.rollout_worker import RolloutWorker
 from sim_bridge import names
-from sim_bridge.errors import OK, BridgeError, Busy, Canceled
+from sim_bridge.errors import BridgeError
+from sim_bridge.goal_worker import GoalWorker
 from sim_bridge.node_parameters import read_parameters
 from sim_bridge.stopping import StopFlag
 
@@ -38,66 +36,24 @@ class RolloutNode(Node):
         super().__init__("rollout", **kwargs)
         self._worker = RolloutWorker(self, read_parameters(self, RolloutParameters))
         self.declare_parameter("pid", os.getpid())
-        self._goals: queue.Queue[tuple[ServerGoalHandle, Future] | None] = queue.Queue()
-        self._busy = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="rollout", daemon=True)
-        self._server = ActionServer(
-            self,
-            Rollout,
-            names.ROLLOUT,
-            execute_callback=self._execute,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
-        )
+        self._goals = GoalWorker(self, Rollout, names.ROLLOUT, self._work)
 
     def start(self) -> None:
-        self._thread.start()
+        self._goals.start()
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        self._stopping.set()
-        self._goals.put(None)
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+    def stop(self) -> None:
+        self._goals.stop()
 
-    async def _execute(self, handle: ServerGoalHandle) -> Rollout.Result:
-        if self._busy:
-            result = Rollout.Result()
-            result.result.code = Busy.code
-            result.result.message = "a rollout is under way already; cancel it or wait for its end"
-            handle.abort()
-            return result
-        self._busy = True
-        finished: Future = Future(executor=self.executor)
-        self._goals.put((handle, finished))
-        result = await finished
-        self._busy = False
-        if result.result.code == OK:
-            handle.succeed()
-        elif result.result.code == Canceled.code and handle.is_cancel_requested:
-            handle.canceled()
-        else:
-            handle.abort()
-        return result
+    def _work(self, handle: ServerGoalHandle, should_stop: Callable[[], bool]) -> Rollout.Result:
+        return self._worker.run(handle.request, functools.partial(_report, handle), should_stop)
 
-    def _work(self) -> None:
-        while (job := self._goals.get()) is not None:
-            handle, finished = job
-            report = functools.partial(self._report, handle)
-            should_stop = functools.partial(self._should_stop, handle)
-            result = self._worker.run(handle.request, report, should_stop)
-            finished.set_result(result)
-            if self.executor is not None:
-                self.executor.wake()  # a future alone does not resume who awaits it on Jazzy
 
-    def _should_stop(self, handle: ServerGoalHandle) -> bool:
-        return self._stopping.is_set() or handle.is_cancel_requested
-
-    def _report(self, handle: ServerGoalHandle, index: int, progress: Progress) -> None:
-        handle.publish_feedback(
-            Rollout.Feedback(
-                episode=index, step=progress.step, reward=progress.reward, fps=progress.fps
-            )
+def _report(handle: ServerGoalHandle, index: int, progress: Progress) -> None:
+    handle.publish_feedback(
+        Rollout.Feedback(
+            episode=index, step=progress.step, reward=progress.reward, fps=progress.fps
         )
+    )
 
 
 def main(args: list[str] | None = None) -> int:

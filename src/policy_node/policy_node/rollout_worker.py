@@ -52,7 +52,9 @@ class RolloutWorker:
         self._log = node.get_logger()
         self._spec: SimSpec | None = None
         self._spec_arrived = threading.Event()
+        self._called_success: int | None = None  # the episode that a person called a success
         node.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
+        node.create_subscription(m.StepInfo, names.VERDICT, self._on_verdict, qos.LATCHED)
         self._bridge = BridgeClient(node, timeout_s=parameters.step_timeout_s)
         self._bridge_id = ""
         self._policy = PolicyClient(
@@ -62,6 +64,9 @@ class RolloutWorker:
     def _on_spec(self, message: m.SimSpec) -> None:
         self._spec = from_spec_msg(message)
         self._spec_arrived.set()
+
+    def _on_verdict(self, message: m.StepInfo) -> None:
+        self._called_success = message.episode if message.success else None
 
     def run(
         self,
@@ -78,6 +83,7 @@ class RolloutWorker:
             policy = SteadyPolicy(self._policy, spec, steadiness, should_stop)
             for index, seed in enumerate(seeds):
                 report = functools.partial(on_progress, index)
+                self._called_success = None  # of an earlier run; episodes may have the same numbers
                 runner = self._runner(goal, spec, policy, report, should_stop)
                 episode = _with_trouble(runner.run(seed), policy)
                 if episode.canceled:
@@ -125,6 +131,7 @@ class RolloutWorker:
             record=bool(goal.output_directory),
             on_progress=on_progress,
             should_stop=should_stop,
+            is_called_success=lambda episode: episode == self._called_success,
         )
 
     def _refuse(self, result: Rollout.Result, error: Exception) -> None:

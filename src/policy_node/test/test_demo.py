@@ -104,7 +104,7 @@ def test_demo_says_by_its_exit_status_that_the_task_failed(graph, tmp_path):
         assert process.wait(DEADLINE_S) == 1, process.output()
     with demo(tmp_path, graph, "policy:=nonsense") as process:
         assert process.wait(DEADLINE_S) == 2, process.output()
-        assert "unknown policy 'nonsense'; valid: expert" in process.output()
+        assert "unknown policy 'nonsense'; valid: trained, expert" in process.output()
 
 
 def test_ctrl_c_cancels_the_rollout_and_ends_quickly(graph, tmp_path):

@@ -148,6 +148,22 @@ def test_overload_is_refused_at_once_and_served_again_later(harness, arm_observa
     assert h.wait("d").actions.shape == (3, 2)
 
 
+def test_who_waits_too_long_behind_another_is_answered_busy(harness, arm_observation):
+    """As behind a client whose model server is gone."""
+    h = harness(Source(), max_wait_s=0.2)
+    h.source.gate.clear()
+    h.infer("stuck", arm_observation())
+    wait_until(lambda: h.source.events, TIMEOUT_S, "the first inference to start")
+    h.infer("other", arm_observation())
+    h.worker.reset("other", 0, "", h.results["other"].append)
+    assert isinstance(h.wait("other", 2), Busy)
+    assert "was busy with other requests for" in str(h.results["other"][0])
+    h.source.gate.set()
+    assert h.wait("stuck").actions.shape == (3, 2)
+    h.infer("other", arm_observation())
+    assert h.wait("other", 3).actions.shape == (3, 2)
+
+
 def test_clients_take_turns(harness, arm_observation):
     """A client that queues a lot does not hold up one that asks once."""
     h = harness(Source(), max_per_client=8)

@@ -37,7 +37,9 @@ HELPERS = "lerobot.async_inference.helpers"
 # A small ACT policy with random weights, saved as a checkpoint, and its answer to a fixed
 # observation computed in the server's own way; then LeRobot's server as it is.
 REAL_SERVER = """
-import sys, numpy as np, torch
+import os, sys
+os.chdir(sys.argv[1])  # importing LeRobot's server makes a folder of logs
+import numpy as np, torch
 from lerobot.async_inference.configs import PolicyServerConfig
 from lerobot.async_inference.policy_server import serve
 from lerobot.configs.types import FeatureType, PolicyFeature

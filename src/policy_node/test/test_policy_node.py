@@ -19,6 +19,7 @@ from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from sim_interfaces import msg as m
 from sim_interfaces import srv
 from sim_interfaces.action import Rollout
 
@@ -160,7 +161,7 @@ def test_bad_policies_are_refused_by_the_service_and_the_node_lives_on(
     cut = tmp_path / "cut.npz"
     cut.write_bytes(COMMITTED.read_bytes()[:5000])
     for address, error, message in (
-        ("exprt", NotFound, "unknown policy 'exprt'; valid: expert, hold, replay:FILE"),
+        ("exprt", NotFound, "unknown policy 'exprt'; valid: trained, expert, hold, replay:FILE"),
         ("replay:/no/such.npz", NotFound, "no trajectory file '/no/such.npz'"),
         (f"replay:{cut}", InvalidRequest, r"cut.npz' \(5000 bytes\) is truncated"),
         (f"replay:{_panda(tmp_path)}", InvalidRequest, "panda/joint1.*so101/shoulder_pan"),
@@ -245,6 +246,17 @@ def test_rollout_is_canceled_within_a_step_and_reports_what_was_done(goals, brid
     assert result.result.message.startswith("stopped in episode 1 of 50")
     assert goals.feedback[-1].episode == 1 and goals.feedback[-1].step <= asked_at + 5
     bridge.reset(seed=0)  # control was given back
+
+
+def test_an_episode_that_a_person_calls_a_success_ends_as_one(goals, node, bridge):
+    verdict = node.create_publisher(m.StepInfo, names.VERDICT, qos.LATCHED)
+    handle = goals.send(policy="hold", episodes=1, max_steps=300)
+    goals.spin_until(lambda: goals.feedback and goals.feedback[-1].step > 5, "step 5")
+    running = bridge.get_state().episode
+    verdict.publish(m.StepInfo(episode=running - 1, success=True))
+    verdict.publish(m.StepInfo(episode=running, success=True))
+    (episode,) = goals.result(handle).episodes
+    assert episode.success and not episode.terminated and episode.steps < 300
 
 
 def test_clients_that_ask_at_once_share_inferences(tmp_path):

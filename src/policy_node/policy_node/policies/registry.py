@@ -2,6 +2,7 @@
 
 | address                          | policy                                              |
 |----------------------------------|-----------------------------------------------------|
+| ``trained``                      | the checkpoint that comes with this package         |
 | ``expert``                       | the task's own scripted controller                  |
 | ``hold``                         | stays where it is                                   |
 | ``replay:FILE[?horizon=N]``      | a recorded trajectory                               |
@@ -26,7 +27,9 @@ from sim_bridge.types import SimSpec
 _BUILT_IN = {"expert": "expert", "hold": "hold", "replay": "replay", "python": "custom"}
 _PACKAGE = "policy_node.policies"
 _CHECKPOINT_SUFFIXES = (".pt", ".pt2", ".pth", ".onnx", ".safetensors", ".ckpt")
+_TRAINED = "checkpoints/so101_pick_place"
 VALID_FORMS = (
+    "trained",
     "expert",
     "hold",
     "replay:FILE",
@@ -65,6 +68,8 @@ def check_request(address: str) -> None:
 
 def _resolve(address: str) -> tuple[str, Any]:
     """Module name and what to hand to it."""
+    if address == "trained":
+        return "checkpoint", _trained_checkpoint()
     name, _, rest = address.partition(":")
     if name in _BUILT_IN:
         return _BUILT_IN[name], rest
@@ -77,6 +82,16 @@ def _resolve(address: str) -> tuple[str, Any]:
     if "/" in address or path.suffix in _CHECKPOINT_SUFFIXES:
         raise NotFound(f"no checkpoint {address!r}: there is no such file or folder")
     raise NotFound(f"unknown policy {address!r}; valid: {', '.join(VALID_FORMS)}")
+
+
+def _trained_checkpoint() -> Path:
+    """In the source tree, or where the package is installed."""
+    source = Path(__file__).resolve().parents[2] / _TRAINED
+    if source.is_dir():
+        return source
+    from ament_index_python.packages import get_package_share_path
+
+    return get_package_share_path("policy_node") / _TRAINED
 
 
 def _import(module: str, address: str) -> Any:
