@@ -15,7 +15,15 @@ from rich.console import Console
 from rich.table import Table
 from rows import Row
 
-MODULES = ("steps", "replay_pace", "cameras", "mirror", "monitor_viewers", "policy_round_trip")
+MODULES = (
+    "steps",
+    "replay_pace",
+    "cameras",
+    "mirror",
+    "monitor_viewers",
+    "policy_round_trip",
+    "chunk_execution",
+)
 _REPORT = Path(__file__).with_name("report")
 
 

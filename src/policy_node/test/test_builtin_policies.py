@@ -164,7 +164,11 @@ def test_bad_addresses_are_refused_with_the_valid_forms(so101, tmp_path):
     cut.write_bytes(COMMITTED.read_bytes()[:4000])
     foreign = _other_robot(tmp_path / "panda.npz")
     for address, error, message in (
-        ("exprt", NotFound, "unknown policy 'exprt'; valid: trained, expert, hold, replay:FILE, python:"),
+        (
+            "exprt",
+            NotFound,
+            "unknown policy 'exprt'; valid: trained, expert, hold, replay:FILE, python:",
+        ),
         ("", NotFound, "unknown policy ''"),
         ("replay:", InvalidRequest, "needs a file"),
         ("replay:/no/such.npz", NotFound, "no trajectory file '/no/such.npz'"),
