@@ -20,6 +20,7 @@ setup(
     entry_points={
         "console_scripts": [
             "sim_bridge = sim_bridge.node:main",
+            "bridges = sim_bridge.bridges:main",
             "replay = sim_bridge.replay:main",
             "replay_server = sim_bridge.replay_node:main",
         ]

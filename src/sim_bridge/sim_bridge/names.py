@@ -37,3 +37,8 @@ CHUNK_INFO = "chunk_info"
 VERDICT = "verdict"
 
 WORLD_FRAME = "world"
+
+
+def namespaces(count: int, prefix: str = "env_") -> list[str]:
+    """``env_0 ... env_{count-1}``: what ``vector.launch.xml`` starts."""
+    return [f"{prefix}{i}" for i in range(count)]

@@ -13,12 +13,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from sim_bridge.errors import BridgeError, InvalidRequest
+from sim_bridge.names import namespaces
 from sim_bridge.remote_env import RemoteEnv
-
-
-def namespaces(count: int, prefix: str = "env_") -> list[str]:
-    """``env_0 ... env_{count-1}``: what ``vector.launch.xml`` starts."""
-    return [f"{prefix}{i}" for i in range(count)]
 
 
 class RemoteVectorEnv(VectorEnv):
