@@ -70,7 +70,9 @@ class ErrorTable:
         self._rows: dict[str, np.ndarray] = {}  # max m, max rad, sum m, sum rad, count
 
     def add(self, errors: LinkErrors) -> None:
-        for name, position, angle in zip(errors.names, errors.position_m, errors.angle_rad):
+        for name, position, angle in zip(
+            errors.names, errors.position_m, errors.angle_rad, strict=True
+        ):
             row = self._rows.setdefault(name, np.zeros(5))
             row[:2] = np.maximum(row[:2], (position, angle))
             row[2:] += (position, angle, 1)

@@ -68,7 +68,7 @@ class JointSource:
         self._time_s = time_s
         self._step += 1
         speeds = velocities if len(velocities) == len(names) else np.zeros(len(names))
-        self._joints.update(zip(names, zip(positions, speeds)))
+        self._joints.update(zip(names, zip(positions, speeds, strict=True), strict=True))
         placed = [(b, p) for b in self._bases if (p := self.tf.pose(b, self._root)) is not None]
         values = np.array(list(self._joints.values()), dtype=float).reshape(-1, 2)
         return SimState(

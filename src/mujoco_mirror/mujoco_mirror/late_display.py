@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import mujoco
 import numpy as np
@@ -65,8 +66,7 @@ class LateJudge:
 
     def truth(self, state: SimState) -> None:
         """Compare with what was drawn for the time of ``state``, if anything was."""
-        rows = list(self._shown)
-        for (shown, held), (next_shown, _) in zip(rows, rows[1:]):
+        for (shown, held), (next_shown, _) in pairwise(self._shown):
             if not shown.time_s <= state.time_s < next_shown.time_s:
                 continue
             if len({s.joint_names for s in (shown, next_shown, held, state)}) != 1:
@@ -99,19 +99,27 @@ class LateDisplay:
         self._policy = policy
         self._hold = HoldLast()
         self._clock = DisplayClock()
+        self._sent = DisplayClock()
         self._latest: SimState | None = None
 
-    def put(self, state: SimState, wall_s: float) -> None:
-        """``wall_s`` is when it arrived."""
+    def put(self, state: SimState, wall_s: float, published_s: float) -> None:
+        """``wall_s`` is when it arrived here, ``published_s`` when it left, by its clock."""
         if self._latest is not None and state.episode != self._latest.episode:
             self._clock.restart()
+            self._sent.restart()
             self.judge.restart()
         self._clock.arrived(state.time_s, wall_s)
+        self._sent.arrived(state.time_s, published_s)
         self.judge.truth(state)
         self._policy.put(state)
         self._hold.put(state)
         if is_newer(state, self._latest):
             self._latest = state
+
+    def command(self, names: Sequence[str], positions: np.ndarray, published_s: float) -> None:
+        """Targets that left for the simulator at ``published_s``, by the clock of the states."""
+        if self._latest is not None:
+            self._policy.command(self._sent.now(published_s), names, positions)
 
     def at(self, wall_s: float) -> SimState | None:
         if self._latest is None:

@@ -8,6 +8,7 @@ They are for simulators that run in real time.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -23,11 +24,14 @@ class LatePolicy(Protocol):
     def put(self, state: SimState) -> None:
         """A state has arrived; older ones than the latest are ignored."""
 
+    def command(self, time_s: float, names: Sequence[str], positions: np.ndarray) -> None:
+        """Position targets were sent to the simulator at ``time_s``; of use to predictions."""
+
     def at(self, time_s: float) -> SimState | None:
         """The state to draw at simulation time ``time_s``; None before the first one."""
 
 
-class HoldLast:
+class HoldLast(LatePolicy):
     """Shows the latest state until the next one comes."""
 
     def __init__(self) -> None:
@@ -41,7 +45,7 @@ class HoldLast:
         return self._latest
 
 
-class Interpolate:
+class Interpolate(LatePolicy):
     """Shows the past of ``delay_s`` ago, between the two states around it: smooth, but late."""
 
     def __init__(self, delay_s: float) -> None:

@@ -28,18 +28,11 @@ from tf2_msgs.msg import TFMessage
 
 from mujoco_mirror.fidelity import Limits
 from mujoco_mirror.joint_source import JointSource
-from mujoco_mirror.late_display import HOLD, LateDisplay, make_policy
+from mujoco_mirror.late_display import HOLD, PREDICT, LateDisplay, make_policy
 from mujoco_mirror.map_rules import load_rules
-from mujoco_mirror.model_fetch import fetch_model
-from mujoco_mirror.model_store import ModelStore, find_model
-from mujoco_mirror.parameters import ROBOT_DESCRIPTION, MirrorParameters
-from mujoco_mirror.transforms import frames, link_poses
-from mujoco_mirror.urdf import for_mujoco
-from mujoco_mirror.view import View
-from mujoco_mirror.viewer import Viewer
-from mujoco_mirror.worker import (
+from mujoco_mirror.messages import (
+    CommandArrived,
     LinksArrived,
-    MirrorWorker,
     ModelFound,
     ModelMissing,
     RecordingResult,
@@ -47,6 +40,14 @@ from mujoco_mirror.worker import (
     StateArrived,
     StopRecording,
 )
+from mujoco_mirror.model_fetch import fetch_model
+from mujoco_mirror.model_store import ModelStore, find_model
+from mujoco_mirror.parameters import ROBOT_DESCRIPTION, MirrorParameters
+from mujoco_mirror.transforms import frames, link_poses
+from mujoco_mirror.urdf import for_mujoco
+from mujoco_mirror.view import View
+from mujoco_mirror.viewer import Viewer
+from mujoco_mirror.worker import MirrorWorker
 from sim_bridge import names, qos
 from sim_bridge.conversions import from_state_msg, from_time, to_time
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
@@ -101,6 +102,10 @@ class MirrorNode(Node):
             self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
         if p.check_links and p.source == "state":
             self.create_subscription(TFMessage, names.TF, self._on_tf, qos.EVERY_STEP)
+        if p.late == PREDICT:
+            self.create_subscription(
+                JointState, names.JOINT_COMMAND, self._on_command, qos.COMMANDS
+            )
         # A group of its own: states must go on arriving while a request waits for a step.
         self.create_service(
             srv.Record, names.RECORD, self._on_record, callback_group=ReentrantCallbackGroup()
@@ -217,6 +222,12 @@ class MirrorNode(Node):
         )
         if state is not None:
             self._worker.submit(StateArrived(state, info["source_timestamp"]))
+
+    def _on_command(self, message: JointState, info: dict[str, int]) -> None:
+        if len(message.name) == len(message.position):
+            positions = np.array(message.position)
+            sent_ns = info["source_timestamp"]
+            self._worker.submit(CommandArrived(tuple(message.name), positions, sent_ns))
 
     def _on_bases(self, message: TFMessage) -> None:
         for parent, child, pose in frames(message.transforms):

@@ -1,30 +1,41 @@
-"""Predicts late states with local physics from the last state and its commanded targets."""
+"""Predicts late states with local physics from the last state and the commanded targets."""
 
 from __future__ import annotations
 
 import copy
-from collections import deque
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 
-from mujoco_mirror.late_states import Blend, is_newer
+from mujoco_mirror.held_bodies import HeldBodies
+from mujoco_mirror.late_states import Blend, LatePolicy, is_newer
 from mujoco_mirror.map_rules import MapRules
 from mujoco_mirror.model_map import ModelMap
+from mujoco_mirror.target_forecast import TargetForecast
 from sim_bridge.types import SimState
 
 _BIAS_AFFINE = int(mujoco.mjtBias.mjBIAS_AFFINE)
 _ON_JOINT = int(mujoco.mjtTrn.mjTRN_JOINT)
-_DEFAULT_PERIOD_S = 0.1
 
 
-class Predict:
+@dataclass(frozen=True)
+class _Missed:
+    """What physics missed in one control step: positions and velocities of joints ``(n,)``, and
+    positions of bodies ``(m, 3)``."""
+
+    joints: np.ndarray
+    velocities: np.ndarray
+    bodies: np.ndarray
+
+
+class Predict(LatePolicy):
     """Steps ``model`` from the latest state to the time to draw; corrections are blended in over
     ``blend_s``. After ``horizon_s`` without a state the prediction stands still.
 
-    Position targets go on as they moved over the last control steps, as long as they moved
-    steadily: of the last two increments the smaller one counts, and none when the sign changed.
+    What local physics missed in the last control step it will miss again in each of the next: a
+    finger that something blocks stays blocked, whatever the model knows of it.
     """
 
     def __init__(
@@ -36,80 +47,131 @@ class Predict:
     ) -> None:
         self._model = copy.copy(model)
         self._data = mujoco.MjData(self._model)
+        self._corrected = mujoco.MjData(self._model)
         self._rules = rules or MapRules()
         self._actuator_of = _position_actuators(self._model)
         self._map: ModelMap | None = None
+        self._held: HeldBodies | None = None
+        self._targets = TargetForecast()
         self._blend = Blend(blend_s)
         self._horizon_s = horizon_s
-        self._recent: deque[SimState] = deque(maxlen=3)
+        self._latest: SimState | None = None
         self._shown: SimState | None = None
+        self._missed = _Missed(np.zeros(0), np.zeros(0), np.zeros((0, 3)))
+        self._step_began_s = 0.0
 
     def put(self, state: SimState) -> None:
-        latest = self._recent[-1] if self._recent else None
-        if not is_newer(state, latest):
+        before = self._latest
+        if not is_newer(state, before):
             return
-        if latest is None or state.episode != latest.episode:
-            self._recent.clear()
-            self._blend.clear()
-            self._shown = None
-        if self._map is None or not self._map.fits(state):
-            self._map = ModelMap(self._model, state.joint_names, state.body_names, self._rules)
-        self._recent.append(state)
-        self._map.write(state, self._model, self._data)
-        self._data.time = state.time_s
-        self._data.qacc_warmstart[:] = 0.0
+        if before is None or state.episode != before.episode or not self._map.fits(state):
+            self._restart(state)
+        else:
+            self._learn(before, state)
+        self._latest = state
+        self._targets.put(state)
+        self._begin(state)
+        self._held.put(state.body_poses, self._data)
         if self._shown is not None and self._shown.time_s > state.time_s:
             time_s = self._shown.time_s
             self._blend.jump(self._shown, self._advance(time_s), time_s)
 
+    def command(self, time_s: float, names: Sequence[str], positions: np.ndarray) -> None:
+        """Position targets that were sent at simulation time ``time_s``."""
+        self._targets.command(time_s, names, positions)
+        if self._latest is not None:
+            self._begin(self._latest)
+
     def at(self, time_s: float) -> SimState | None:
-        if not self._recent:
+        if self._latest is None:
             return None
         self._shown = replace(self._blend.apply(self._advance(time_s), time_s), time_s=time_s)
         return self._shown
 
+    def _restart(self, state: SimState) -> None:
+        self._targets.restart()
+        self._blend.clear()
+        self._shown = None
+        joints = np.zeros(len(state.joint_names))
+        self._missed = _Missed(joints, joints, np.zeros((len(state.body_names), 3)))
+        self._map = ModelMap(self._model, state.joint_names, state.body_names, self._rules)
+        self._held = HeldBodies(self._model, self._map.free_bodies)
+
+    def _learn(self, before: SimState, state: SimState) -> None:
+        """Compare the step that led to ``state`` with what local physics makes of it."""
+        if state.step != before.step + 1 or state.target_names != before.target_names:
+            return
+        self._begin(before)
+        self._command(state.target_names, state.target_positions)
+        self._step_until(state.time_s)
+        self._missed = _Missed(
+            np.nan_to_num(state.joint_positions - self._map.read_joints(self._data)),
+            np.nan_to_num(state.joint_velocities - self._map.read_velocities(self._data)),
+            np.nan_to_num(state.body_poses - self._map.read_bodies(self._data))[:, :3],
+        )
+
+    def _begin(self, state: SimState) -> None:
+        self._map.write(state, self._model, self._data)
+        self._data.time = self._step_began_s = state.time_s
+        self._data.qacc_warmstart[:] = 0.0
+        mujoco.mj_kinematics(self._model, self._data)
+
     def _advance(self, time_s: float) -> SimState:
-        latest = self._recent[-1]
+        latest, period_s = self._latest, self._targets.period_s
         until = min(time_s, latest.time_s + self._horizon_s)
         half_step = 0.5 * self._model.opt.timestep
         while self._data.time < until - half_step:
-            self._command(self._data.time - latest.time_s)
-            mujoco.mj_step(self._model, self._data)
-        joints, bodies = self._map.read_joints(self._data), self._map.read_bodies(self._data)
-        return replace(
-            latest,
-            joint_positions=np.where(np.isnan(joints), latest.joint_positions, joints),
-            body_poses=np.where(np.isnan(bodies), latest.body_poses, bodies),
-        )
+            targets = self._targets.targets(self._data.time - latest.time_s)
+            self._command(latest.target_names, targets)
+            step_ends = self._step_began_s + period_s
+            self._step_until(min(until, step_ends))
+            if self._data.time >= step_ends - half_step:
+                self._map.write(self._read(), self._model, self._data)
+                self._step_began_s = step_ends
+        return self._read()
 
-    def _command(self, ahead_s: float) -> None:
-        latest = self._recent[-1]
-        period, increment = self._trend()
-        steps = np.floor(ahead_s / period + 1e-6) + 1
-        targets = latest.target_positions + steps * increment
-        for address, value in self._map.targets(latest.target_names, targets).items():
+    def _read(self) -> SimState:
+        """What physics came to, with what it has missed so far; bodies have no twists."""
+        data, missed = self._data, self._missed
+        steps = (data.time - self._step_began_s) / self._targets.period_s
+        state = replace(
+            self._latest,
+            joint_positions=_or(
+                self._map.read_joints(data) + steps * missed.joints, self._latest.joint_positions
+            ),
+            joint_velocities=_or(
+                self._map.read_velocities(data) + steps * missed.velocities,
+                self._latest.joint_velocities,
+            ),
+            body_poses=_or(self._map.read_bodies(data), self._latest.body_poses),
+            body_twists=np.zeros((0, 6)),
+        )
+        self._map.write(state, self._model, self._corrected)
+        mujoco.mj_kinematics(self._model, self._corrected)
+        held, let_go = self._held.carry(self._corrected)
+        for row, pose in enumerate(state.body_poses):
+            if row in held:
+                pose[:] = held[row]
+            elif row not in let_go:
+                pose[:3] += steps * missed.bodies[row]
+        return state
+
+    def _step_until(self, time_s: float) -> None:
+        half_step = 0.5 * self._model.opt.timestep
+        while self._data.time < time_s - half_step:
+            mujoco.mj_step(self._model, self._data)
+
+    def _command(self, names: Sequence[str], targets: np.ndarray) -> None:
+        for address, value in self._map.targets(names, targets).items():
             actuator = self._actuator_of.get(address)
             if actuator is not None:
                 if int(self._model.actuator_ctrllimited[actuator]):
                     value = np.clip(value, *self._model.actuator_ctrlrange[actuator])
                 self._data.ctrl[actuator] = value
 
-    def _trend(self) -> tuple[float, np.ndarray]:
-        """Control period [s] and the steady change of the targets in one of them."""
-        states = list(self._recent)
-        none = np.zeros_like(states[-1].target_positions)
-        if len(states) < 2:
-            return _DEFAULT_PERIOD_S, none
-        span = states[-1].step - states[-2].step
-        period = (states[-1].time_s - states[-2].time_s) / max(span, 1)
-        if len(states) < 3 or any(s.target_names != states[-1].target_names for s in states):
-            return period, none
-        new, old = (
-            (b.target_positions - a.target_positions) / max(b.step - a.step, 1)
-            for a, b in ((states[1], states[2]), (states[0], states[1]))
-        )
-        steady = np.where(np.abs(new) < np.abs(old), new, old)
-        return period, np.where(new * old > 0, steady, 0.0)
+
+def _or(values: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), otherwise, values)
 
 
 def _position_actuators(model: mujoco.MjModel) -> dict[int, int]:

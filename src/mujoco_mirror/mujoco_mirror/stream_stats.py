@@ -30,7 +30,7 @@ class Percentiles:
         values = self.at(50, 99, 100)
         return {
             name: round(1e3 * value, 3) if self.count else None
-            for name, value in zip(("p50", "p99", "max"), values)
+            for name, value in zip(("p50", "p99", "max"), values, strict=True)
         }
 
     @property

@@ -14,7 +14,7 @@ from sim_bridge.types import LinkPoses
 def link_poses(transforms: Sequence[Any], frame: str) -> list[tuple[float, LinkPoses]]:
     """Per time stamp [s], the poses of all frames whose parent is ``frame``."""
     by_time: dict[float, tuple[list[str], list[list[float]]]] = {}
-    for stamped, (parent, child, pose) in zip(transforms, frames(transforms)):
+    for stamped, (parent, child, pose) in zip(transforms, frames(transforms), strict=True):
         if parent == frame:
             names, poses = by_time.setdefault(from_time(stamped.header.stamp), ([], []))
             names.append(child)

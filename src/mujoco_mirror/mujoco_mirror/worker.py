@@ -11,7 +11,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,16 @@ import numpy as np
 from mujoco_mirror.fidelity import FidelityMonitor, Limits, LinkErrors
 from mujoco_mirror.late_display import LateDisplay, MakeLate
 from mujoco_mirror.map_rules import MapRules
+from mujoco_mirror.messages import (
+    CommandArrived,
+    LinksArrived,
+    ModelFound,
+    ModelMissing,
+    RecordingResult,
+    StartRecording,
+    StateArrived,
+    StopRecording,
+)
 from mujoco_mirror.overlay import state_overlay
 from mujoco_mirror.recording import Recording
 from mujoco_mirror.renderer import Overlay
@@ -27,7 +36,7 @@ from mujoco_mirror.status import MirrorStatus, mirror_status
 from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
 from mujoco_mirror.view import View
 from sim_bridge.errors import BridgeError, IncorrectState, NotFound, OperationFailed, TimedOut
-from sim_bridge.types import LinkPoses, SimState
+from sim_bridge.types import SimState
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.05
@@ -35,67 +44,6 @@ _POLL_S = 0.05
 _BACKLOG = 50_000
 # Pictures between states, where they are wanted: as smooth as a screen needs.
 _LATE_PERIOD_S = 1 / 30
-
-
-@dataclass(frozen=True)
-class StateArrived:
-    """``published_ns`` is the wall-clock time of publication."""
-
-    state: SimState
-    published_ns: int
-
-
-@dataclass(frozen=True)
-class LinksArrived:
-    """The simulator's own link poses at one simulation time."""
-
-    time_s: float
-    links: LinkPoses
-
-
-@dataclass(frozen=True)
-class ModelFound:
-    """``source`` identifies the simulator run: when it changes, counting starts anew."""
-
-    path: Path
-    control_period_s: float
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class ModelMissing:
-    """Why there is no model."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class RecordingResult:
-    frames: int
-    files: list[str]
-    summary: dict[str, Any]
-
-
-Reply = Callable[["RecordingResult | BridgeError | None"], None]
-
-
-@dataclass(frozen=True)
-class StartRecording:
-    """Answered with None once the model is loaded and every later state becomes a frame."""
-
-    directory: str
-    reply: Reply
-    deadline: float
-
-
-@dataclass(frozen=True)
-class StopRecording:
-    """Answered with a RecordingResult once the step was drawn, at the latest at ``deadline``."""
-
-    episode: int
-    step: int
-    reply: Reply
-    deadline: float
 
 
 class MirrorWorker:
@@ -142,10 +90,10 @@ class MirrorWorker:
         self._thread.start()
 
     def submit(self, item: Any) -> None:
-        """Hand over one of this module's messages, from any thread."""
-        if isinstance(item, (StateArrived, LinksArrived)) and self._items.qsize() > _BACKLOG:
-            return
-        self._items.put(item)
+        """Hand over one of ``messages``, from any thread."""
+        streamed = isinstance(item, (StateArrived, CommandArrived, LinksArrived))
+        if not streamed or self._items.qsize() <= _BACKLOG:
+            self._items.put(item)
 
     def close(self, timeout_s: float = 10.0) -> None:
         self._items.put(None)
@@ -212,6 +160,9 @@ class MirrorWorker:
     def _handle(self, item: Any, is_newest: bool) -> None:
         if isinstance(item, StateArrived):
             self._on_state(item, is_newest)
+        elif isinstance(item, CommandArrived):
+            if self._late is not None:
+                self._late.command(item.names, item.positions, 1e-9 * item.published_ns)
         elif isinstance(item, LinksArrived):
             if self._fidelity is not None:
                 self._on_link_errors(self._fidelity.on_links(item.time_s, item.links))
@@ -260,7 +211,7 @@ class MirrorWorker:
         if recording is not None:
             recording.arrivals.arrived(state.episode, state.step)
         if self._late is not None:
-            self._late.put(state, time.monotonic())
+            self._late.put(state, time.monotonic(), 1e-9 * arrived.published_ns)
         if not in_order or self._view is None:
             return
         self._on_link_errors(self._fidelity.on_state(state))

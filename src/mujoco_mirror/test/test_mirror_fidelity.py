@@ -37,7 +37,10 @@ def _samples(xml, make_state, links, count=10):
 def _arms(k):
     angles = 0.1 + 0.1 * k + 0.2 * np.arange(4)
     turn = np.array([0.1, 0.2, 0.3 + 0.1 * k, 0.9])
-    return state(dict(zip(ARMS, angles)), {"cube": [0.4, 0.1, 0.2, *turn / np.linalg.norm(turn)]})
+    return state(
+        dict(zip(ARMS, angles, strict=True)),
+        {"cube": [0.4, 0.1, 0.2, *turn / np.linalg.norm(turn)]},
+    )
 
 
 def _check(rules=None):
@@ -93,9 +96,9 @@ def test_a_quaternion_in_the_wrong_order_is_caught():
 
     truth = [links for _, links in _samples(FLOATING, base, ("pelvis", "torso", "left_leg"))]
     mirror = Mirror(mujoco.MjModel.from_xml_string(FLOATING))
-    right, _ = check_episode(mirror, zip((base(k) for k in range(10)), truth))
+    right, _ = check_episode(mirror, zip((base(k) for k in range(10)), truth, strict=True))
     assert right.within(Limits(1e-12, 1e-12))
-    wrong, _ = check_episode(mirror, zip((confused(k) for k in range(10)), truth))
+    wrong, _ = check_episode(mirror, zip((confused(k) for k in range(10)), truth, strict=True))
     assert not wrong.within(Limits())
 
 

@@ -1,5 +1,6 @@
 """Late states: what is shown, and how far it is from the truth that comes later."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import mujoco
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from mirror_scenes import so101_model, state
 
+from mujoco_mirror.held_bodies import HeldBodies
 from mujoco_mirror.late_display import LateDisplay, make_policy
 from mujoco_mirror.late_states import Blend, HoldLast, Interpolate, mix
 from mujoco_mirror.prediction import Predict
 from mujoco_mirror.rotations import angle_between
+from mujoco_mirror.target_forecast import TargetForecast
 from sim_bridge.errors import NotFound
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.trajectory import load_trajectory
@@ -129,8 +132,106 @@ def test_the_judge_reports_the_error_that_the_truth_later_shows(pick):
     arrivals, wall_start = _arrivals(states[:150], seed=2), 1000.0
     for time_s in np.arange(0.0, states[149].time_s, 1 / 30):
         while arrivals and arrivals[0][0] <= time_s:
-            display.put(arrivals[0][1], wall_start + arrivals.pop(0)[0])
+            arrived_s, one = arrivals.pop(0)
+            display.put(one, wall_start + arrived_s, wall_start + one.time_s)
         display.at(wall_start + time_s)
     shown, held = display.judge.errors
     assert 0 < shown < held / 2
     assert held > 0.01
+
+
+@pytest.fixture(scope="module")
+def default_pick():
+    """The recorded episode of the default task: 10 Hz, with the targets that its actions became."""
+    trajectory = load_trajectory(TRAJECTORY)
+    return [trajectory.state(k).with_counters(1, k) for k in range(trajectory.num_states)]
+
+
+def _errors_at_states(policies, states, seed, jitter_s=0.1, loss=0.05):
+    """What each policy shows at the time of a state, against that state: RMS of the joints [rad]
+    and of the cube's position [m], a row for each policy. Commands are sent as their step begins,
+    and are as late and as often lost as the states are."""
+    rng, events = np.random.default_rng(seed), []
+
+    def send(time_s, event):
+        if rng.random() >= loss:
+            events.append((time_s + rng.uniform(0, jitter_s), len(events), event))
+
+    for before, state_ in pairwise(states):
+        send(before.time_s, lambda p, s=before: p.put(s))
+        command = before.time_s, state_.target_names, state_.target_positions
+        send(before.time_s, lambda p, c=command: p.command(*c))
+    events.sort()
+    joints, cube = [], []
+    for true in states[3:]:
+        while events and events[0][0] <= true.time_s:
+            event = events.pop(0)[2]
+            for policy in policies:
+                event(policy)
+        shown = [policy.at(true.time_s) for policy in policies]
+        joints.append([np.mean((s.joint_positions - true.joint_positions) ** 2) for s in shown])
+        cube.append([np.sum((s.body_poses[0] - true.body_poses[0])[:3] ** 2) for s in shown])
+    return np.sqrt(np.mean([joints, cube], axis=1)).T
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_knowing_the_commands_beats_holding_three_times_at_ten_hertz(default_pick, seed):
+    model = mujoco.MjModel.from_xml_path(str(so101_model()))
+    policies = HoldLast(), Predict(model)
+    hold, predicted = _errors_at_states(policies, default_pick, seed)
+    print(f"hold {hold}, predict {predicted}, ratio {hold / predicted}")
+    assert np.all(predicted < hold / 3)
+
+
+def _commanded(step, *targets):
+    names = ("a", "b")[: len(targets)]
+    return state(
+        dict.fromkeys(names, 0.0), time_s=0.1 * step, episode=1, step=step,
+        target_names=names, target_positions=np.array(targets),
+    )  # fmt: skip
+
+
+def test_targets_are_the_commanded_ones_then_go_on_as_they_moved():
+    forecast = TargetForecast()
+    for k in range(3):
+        forecast.put(_commanded(k, 1.0 * k, -0.5 * k))
+    assert forecast.targets(0.0).tolist() == [3.0, -1.5]
+    forecast.command(0.21, ["b"], [7.0])
+    assert forecast.targets(0.05).tolist() == [2.0, 7.0]
+    forecast.command(0.25, ["b"], [8.0])  # the last one before the step begins counts
+    forecast.command(0.11, ["a"], [99.0])  # was for a step that is over
+    assert forecast.targets(0.05).tolist() == [2.0, 8.0]
+    assert forecast.targets(0.15).tolist() == [2.0, 8.0]  # neither has moved twice the same way
+
+
+FINGERS = """
+<mujoco><worldbody>
+  <body name="hand"><joint name="lift" type="slide" axis="0 0 1"/><geom size="0.02"/>
+    <body name="finger" pos="0.05 0 0"><joint name="close" type="slide" axis="1 0 0"/>
+      <geom size="0.01"/></body>
+  </body>
+  <body name="cube" pos="0.03 0 0"><freejoint/><geom type="box" size="0.01 0.01 0.01"/></body>
+</worldbody></mujoco>
+"""
+
+
+def test_a_body_that_moves_with_the_hand_is_held_until_a_finger_leaves():
+    model = mujoco.MjModel.from_xml_string(FINGERS)
+    data = mujoco.MjData(model)
+    held = HeldBodies(model, {0: model.body("cube").id})
+
+    def cube(height):
+        return np.array([[0.03, 0.0, height, 0, 0, 0, 1.0]])
+
+    def links(lift, close=0.0):
+        data.qpos[:2] = lift, close
+        mujoco.mj_kinematics(model, data)
+        return data
+
+    held.put(cube(0.0), links(0.0))
+    held.put(cube(0.0), links(0.01))
+    assert held.carry(links(0.02)) == ({}, set())  # the hand moved alone
+    held.put(cube(0.01), links(0.02))
+    poses, let_go = held.carry(links(0.05))
+    assert poses[0][:3] == pytest.approx([0.03, 0.0, 0.04]) and not let_go
+    assert held.carry(links(0.05, close=0.02)) == ({}, {0})

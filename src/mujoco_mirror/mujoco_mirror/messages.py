@@ -1,0 +1,83 @@
+"""What is handed to the drawing thread, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim_bridge.errors import BridgeError
+from sim_bridge.types import LinkPoses, SimState
+
+
+@dataclass(frozen=True)
+class StateArrived:
+    """``published_ns`` is the wall-clock time of publication."""
+
+    state: SimState
+    published_ns: int
+
+
+@dataclass(frozen=True)
+class CommandArrived:
+    """Position targets on their way to the simulator, ``positions (n,)``."""
+
+    names: tuple[str, ...]
+    positions: np.ndarray
+    published_ns: int
+
+
+@dataclass(frozen=True)
+class LinksArrived:
+    """The simulator's own link poses at one simulation time."""
+
+    time_s: float
+    links: LinkPoses
+
+
+@dataclass(frozen=True)
+class ModelFound:
+    """``source`` identifies the simulator run: when it changes, counting starts anew."""
+
+    path: Path
+    control_period_s: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class ModelMissing:
+    """Why there is no model."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    frames: int
+    files: list[str]
+    summary: dict[str, Any]
+
+
+Reply = Callable[["RecordingResult | BridgeError | None"], None]
+
+
+@dataclass(frozen=True)
+class StartRecording:
+    """Answered with None once the model is loaded and every later state becomes a frame."""
+
+    directory: str
+    reply: Reply
+    deadline: float
+
+
+@dataclass(frozen=True)
+class StopRecording:
+    """Answered with a RecordingResult once the step was drawn, at the latest at ``deadline``."""
+
+    episode: int
+    step: int
+    reply: Reply
+    deadline: float
