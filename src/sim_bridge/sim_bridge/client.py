@@ -15,6 +15,7 @@ from sim_interfaces import msg as m
 from sim_interfaces import srv
 
 from sim_bridge import names
+from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.conversions import (
     doubles,
     from_observation_msg,
@@ -44,6 +45,29 @@ class StepReply:
     @property
     def done(self) -> bool:
         return bool(self.terminated[-1:].any() or self.truncated[-1:].any())
+
+
+@dataclass(frozen=True)
+class LeanReply:
+    """Answer to step_lean: one reward per step taken, the rest after the last of them."""
+
+    observation: Observation  # counters and arrays only
+    info: dict[str, Any]
+    rewards: np.ndarray
+    flags: int
+    sim_wall_time_s: float
+
+    @property
+    def terminated(self) -> bool:
+        return bool(self.flags & srv.StepLean.Response.TERMINATED)
+
+    @property
+    def truncated(self) -> bool:
+        return bool(self.flags & srv.StepLean.Response.TRUNCATED)
+
+    @property
+    def success(self) -> bool:
+        return bool(self.flags & srv.StepLean.Response.SUCCESS)
 
 
 @dataclass(frozen=True)
@@ -83,6 +107,7 @@ class BridgeClient:
         self._in_doubt = False
         self._reset = Caller(node, srv.Reset, prefix + names.RESET, watch)
         self._step = Caller(node, srv.Step, prefix + names.STEP, watch)
+        self._step_lean = Caller(node, srv.StepLean, prefix + names.STEP_LEAN, watch)
         self._get_state = Caller(node, srv.GetState, prefix + names.GET_STATE, watch)
         self._set_state = Caller(node, srv.SetState, prefix + names.SET_STATE, watch)
         self._render = Caller(node, srv.Render, prefix + names.RENDER, watch)
@@ -139,15 +164,11 @@ class BridgeClient:
         actions: np.ndarray,
         cameras: Sequence[str] = (),
         jpeg: bool = False,
-        lean: bool = False,
     ) -> StepReply:
-        """``actions (A,)`` or ``(n, A)``; the episode's end cuts the rest off.
-
-        ``lean`` leaves out the state and the observation's joints, for speed.
-        """
+        """``actions (A,)`` or ``(n, A)``; the episode's end cuts the rest off."""
         rows = np.atleast_2d(actions)
         request = srv.Step.Request(
-            num_steps=len(rows), cameras=list(cameras), jpeg=jpeg, lean=lean, actions=doubles(rows)
+            num_steps=len(rows), cameras=list(cameras), jpeg=jpeg, actions=doubles(rows)
         )
         response = self._numbered(self._step, request)
         return _reply(
@@ -156,6 +177,23 @@ class BridgeClient:
             terminated=np.array(response.terminated, dtype=bool),
             truncated=np.array(response.truncated, dtype=bool),
             success=np.array(response.success, dtype=bool),
+            sim_wall_time_s=response.sim_wall_time,
+        )
+
+    def step_lean(self, actions: np.ndarray, observations: ArrayLayout) -> LeanReply:
+        """``step`` without state, joints and images, for speed."""
+        rows = np.atleast_2d(actions)
+        request = srv.StepLean.Request(num_steps=len(rows), actions=doubles(rows))
+        response = self._numbered(self._step_lean, request)
+        return LeanReply(
+            observation=Observation(
+                episode=response.episode,
+                step=response.step,
+                arrays=observations.unpack(response.observation),
+            ),
+            info=_info(response),
+            rewards=np.array(response.rewards),
+            flags=response.flags[-1],
             sim_wall_time_s=response.sim_wall_time,
         )
 
@@ -194,6 +232,7 @@ class BridgeClient:
         return (
             self._reset,
             self._step,
+            self._step_lean,
             self._get_state,
             self._set_state,
             self._render,
@@ -247,10 +286,15 @@ def _reply(
     return StepReply(
         state=from_state_msg(response.state),
         observation=from_observation_msg(response.observation),
-        info=json.loads(getattr(response, "info_json", "") or "{}"),
+        info=_info(response),
         rewards=rewards,
         terminated=terminated,
         truncated=truncated,
         success=success,
         sim_wall_time_s=sim_wall_time_s,
     )
+
+
+def _info(response: Any) -> dict[str, Any]:
+    text = getattr(response, "info_json", "")
+    return json.loads(text) if text else {}

@@ -13,6 +13,7 @@ CAMERA_INFO = "camera/{}/camera_info"
 
 RESET = "reset"
 STEP = "step"
+STEP_LEAN = "step_lean"
 GET_STATE = "get_state"
 SET_STATE = "set_state"
 RENDER = "render"

@@ -13,7 +13,8 @@ from gymnasium import spaces
 from rclpy.context import Context
 from rclpy.node import Node
 
-from sim_bridge.client import BridgeClient, StepReply
+from sim_bridge.array_layout import ArrayLayout
+from sim_bridge.client import BridgeClient
 from sim_bridge.errors import BridgeError, SequenceGap
 from sim_bridge.spec_receiver import receive_spec
 from sim_bridge.types import ActionSpec, ArraySpec, Observation, SimState
@@ -75,6 +76,7 @@ class RemoteEnv(gymnasium.Env):
         except BaseException:
             self.close()
             raise
+        self._layout = ArrayLayout(self.sim_spec.observations)
         self.action_space = _action_space(self.sim_spec.action)
         self.observation_space = _observation_space(self.sim_spec.observations)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.sim_spec.control_period_s)}
@@ -91,7 +93,7 @@ class RemoteEnv(gymnasium.Env):
         except SequenceGap:
             self._client.renew()  # the bridge was restarted and does not know us
             reply = self._client.reset(seed=seed, state=state, options=options)
-        return self._observation(reply), reply.info
+        return self._told(reply.observation), reply.info
 
     def resume(self) -> SimState:
         """Go on where an earlier process with this ``client_id`` stopped, whatever stopped it.
@@ -111,11 +113,17 @@ class RemoteEnv(gymnasium.Env):
 
         The episode's end cuts the rest off: as many steps were taken as there are rewards.
         """
-        reply = self._client.step(np.asarray(actions), lean=not self._joints)
-        info = {**reply.info, "success": bool(reply.success[-1])}
+        if self._joints:
+            reply = self._client.step(np.asarray(actions))
+            terminated, truncated = bool(reply.terminated[-1]), bool(reply.truncated[-1])
+            success = bool(reply.success[-1])
+        else:
+            reply = self._client.step_lean(np.asarray(actions), self._layout)
+            terminated, truncated, success = reply.terminated, reply.truncated, reply.success
         self.sim_wall_time_s = reply.sim_wall_time_s
-        terminated, truncated = bool(reply.terminated[-1]), bool(reply.truncated[-1])
-        return self._observation(reply), reply.rewards, terminated, truncated, info
+        info = {**reply.info, "success": success}
+        observation = self._told(reply.observation)
+        return observation, reply.rewards, terminated, truncated, info
 
     def get_state(self) -> SimState:
         """Full state; ``set_state`` with it restores the simulator exactly."""
@@ -123,7 +131,7 @@ class RemoteEnv(gymnasium.Env):
 
     def set_state(self, state: SimState) -> Any:
         """Put the scene into a state; returns the observation there."""
-        return self._observation(self._client.set_state(state))
+        return self._told(self._client.set_state(state).observation)
 
     def render(self) -> np.ndarray | None:
         """RGB ``(h, w, 3)`` uint8 of the chosen camera, drawn by the bridge."""
@@ -146,9 +154,10 @@ class RemoteEnv(gymnasium.Env):
         if self._owns_context:
             self._context.try_shutdown()
 
-    def _observation(self, reply: StepReply) -> Any:
-        self.last_observation = reply.observation
-        arrays = reply.observation.arrays
+    def _told(self, observation: Observation) -> Any:
+        """Keep the bridge's observation; the task's part of it in the form of its space."""
+        self.last_observation = observation
+        arrays = observation.arrays
         if isinstance(self.observation_space, spaces.Dict):
             return {name: arrays[name] for name in self.observation_space}
         return arrays[_SINGLE]

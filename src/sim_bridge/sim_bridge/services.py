@@ -12,6 +12,7 @@ from sim_interfaces import msg as m
 from sim_interfaces import srv
 
 from sim_bridge import names
+from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.conversions import (
     doubles,
     from_state_msg,
@@ -22,11 +23,8 @@ from sim_bridge.errors import OK, BridgeError, InvalidRequest, OperationFailed, 
 from sim_bridge.model_files import sha256_of
 from sim_bridge.session import Answer, Session
 from sim_bridge.spec_conversions import to_model_msg
+from sim_bridge.types import StepOutcome
 from sim_bridge.waiting import ServiceLoop
-
-
-_NO_STATE = m.SimState()
-
 
 def answer_errors(response_type: type, call: Callable[[], Any], log: Callable[[str], None]) -> Any:
     """``call()``'s response; a refusal becomes its code and message, a crash OPERATION_FAILED."""
@@ -48,6 +46,7 @@ class ControlServices:
 
     def __init__(self, session: Session, bridge_id: str, log: Callable[[str], None]) -> None:
         self._session = session
+        self._observations = ArrayLayout(session.simulator.spec.observations)
         self._bridge_id = bridge_id
         self._log = log
 
@@ -55,6 +54,7 @@ class ControlServices:
         for srv_type, name, handler in (
             (srv.Reset, names.RESET, self._reset),
             (srv.Step, names.STEP, self._step),
+            (srv.StepLean, names.STEP_LEAN, self._step_lean),
             (srv.SetState, names.SET_STATE, self._set_state),
             (srv.GetState, names.GET_STATE, self._get_state),
             (srv.Render, names.RENDER, self._render),
@@ -87,19 +87,31 @@ class ControlServices:
             request.actions,
             request.num_steps,
             request.cameras,
-            request.lean,
         )
         outcomes = answer.outcomes
-        # All fields at once: the default of a nested field is built only to be thrown away.
         return srv.Step.Response(
-            result=m.Result(),
-            state=to_state_msg(answer.state) if answer.state else _NO_STATE,
+            state=to_state_msg(answer.state),
             steps_taken=len(outcomes),
             rewards=doubles([o.reward for o in outcomes]),
             terminated=[o.terminated for o in outcomes],
             truncated=[o.truncated for o in outcomes],
             success=[o.success for o in outcomes],
             observation=to_observation_msg(answer.observation, request.jpeg),
+            info_json=_info(answer),
+            sim_wall_time=sum(o.wall_time_s for o in outcomes),
+        )
+
+    def _step_lean(self, request: srv.StepLean.Request) -> srv.StepLean.Response:
+        answer = self._session.step_lean(
+            request.client_id, request.sequence, request.actions, request.num_steps
+        )
+        outcomes = answer.outcomes
+        return srv.StepLean.Response(
+            episode=answer.observation.episode,
+            step=answer.observation.step,
+            rewards=doubles([o.reward for o in outcomes]),
+            flags=array("B", [_flags(o) for o in outcomes]),
+            observation=self._observations.pack(answer.observation.arrays),
             info_json=_info(answer),
             sim_wall_time=sum(o.wall_time_s for o in outcomes),
         )
@@ -167,6 +179,15 @@ def _parse_options(text: str) -> dict[str, Any] | None:
     if not isinstance(options, dict):
         raise InvalidRequest(f"options_json is a {type(options).__name__}; valid: a JSON object")
     return options
+
+
+def _flags(outcome: StepOutcome) -> int:
+    flags = srv.StepLean.Response
+    return (
+        outcome.terminated * flags.TERMINATED
+        + outcome.truncated * flags.TRUNCATED
+        + outcome.success * flags.SUCCESS
+    )
 
 
 def _info(answer: Answer) -> str:

@@ -43,7 +43,7 @@ class Recorder(Protocol):
 class Answer:
     """Reply to Reset, Step or SetState. ``outcomes`` has one entry per step taken.
 
-    A lean answer to Step has no state, and an observation without joints.
+    A lean answer has no state, and an observation without joints.
     """
 
     state: SimState | None
@@ -129,15 +129,20 @@ class Session:
         actions: Sequence[float],
         num_steps: int = 1,
         cameras: Sequence[str] = (),
-        lean: bool = False,
     ) -> Answer:
-        if self._own_pace:
-            raise IncorrectState("the bridge steps in real time; send joint commands instead")
+        self._check_pace()
+        return self.lease.execute(
+            client_id, sequence, "step", lambda: self.advance(actions, num_steps, cameras)
+        )
 
-        def run() -> Answer:
-            return self.advance(actions, num_steps, cameras, lean)
-
-        return self.lease.execute(client_id, sequence, "step", run)
+    def step_lean(
+        self, client_id: str, sequence: int, actions: Sequence[float], num_steps: int = 1
+    ) -> Answer:
+        """Without the state, and the observation without joints."""
+        self._check_pace()
+        return self.lease.execute(
+            client_id, sequence, "step_lean", lambda: self.advance(actions, num_steps, lean=True)
+        )
 
     def advance(
         self,
@@ -154,7 +159,7 @@ class Session:
         check_cameras(cameras, self.simulator.spec.cameras)
         rows = check_actions(actions, num_steps, self.simulator.spec.action)
         outcomes = self._take_steps(rows)
-        state = None if lean and not cameras else self._state()
+        state = None if lean else self._state()
         return self._answer(state, outcomes, cameras)
 
     def set_state(self, client_id: str, sequence: int, state: SimState) -> Answer:
@@ -182,6 +187,10 @@ class Session:
         check_cameras(cameras, offered)
         chosen = cameras or [camera.name for camera in offered]
         return self._observation(self._state(), StepOutcome({}), chosen)
+
+    def _check_pace(self) -> None:
+        if self._own_pace:
+            raise IncorrectState("the bridge steps in real time; send joint commands instead")
 
     def _take_steps(self, rows: np.ndarray) -> tuple[StepOutcome, ...]:
         """Step through ``rows (n, A)`` until the episode ends."""

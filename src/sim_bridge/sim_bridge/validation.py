@@ -24,9 +24,9 @@ def check_actions(values: Sequence[float], num_steps: int, spec: ActionSpec) -> 
             f" ({num_steps} x {spec.size}: {', '.join(spec.names)})"
         )
     actions = actions.reshape(num_steps, spec.size)
-    _check_each(actions, np.isfinite(actions), "a finite number", spec)
-    inside = (actions >= spec.low) & (actions <= spec.high)
+    inside = (actions >= spec.low) & (actions <= spec.high)  # False for NaN
     if not inside.all():
+        _check_each(actions, np.isfinite(actions), "a finite number", spec)
         column = int(np.argwhere(~inside)[0][1])
         bounds = f"{spec.low[column]:g} to {spec.high[column]:g} {spec.units[column]}"
         _check_each(actions, inside, bounds, spec)

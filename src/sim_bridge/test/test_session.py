@@ -131,7 +131,7 @@ def test_nothing_is_recorded_that_nobody_wants(session, records):
 
 def test_a_lean_answer_has_arrays_but_no_state(session):
     session.reset("a", 1)
-    answer = session.step("a", 2, [0.1, 0.2], 2, lean=True)
+    answer = session.step_lean("a", 2, [0.1, 0.2], 2)
     assert answer.state is None and len(answer.observation.joint_names) == 0
     assert answer.observation.step == 2 and len(answer.outcomes) == 2
 
