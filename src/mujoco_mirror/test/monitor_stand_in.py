@@ -110,8 +110,8 @@ class Companions(Node):
         return GoalResponse.REJECT if self._busy.locked() else GoalResponse.ACCEPT
 
     def _on_state(self, state):
-        x = np.linspace(0, 4 * np.pi, 640)[None, :, None]
-        y = np.linspace(0, 3 * np.pi, 480)[:, None, None]
+        x = np.linspace(0, 4 * np.pi, 320)[None, :, None]
+        y = np.linspace(0, 3 * np.pi, 240)[:, None, None]
         shade = np.array([0.0, 0.7, 1.6])[None, None, :]
         picture = 110 + 60 * np.sin(x + 0.2 * state.step + shade) + 50 * np.cos(y + shade)
         message = to_image_msg(picture.astype(np.uint8))

@@ -83,20 +83,32 @@ def served(tmp_path_factory, env):
         yield process.started()
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """A fresh profile; a test fails when its page logged an error."""
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
     driver.set_page_load_timeout(TIMEOUT_S)
     yield driver
-    log = driver.get_log("browser")
-    messages = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
     driver.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """A window of its own: no page has a token yet. A test fails when its page logged an error."""
+    chromium.switch_to.new_window("window")
+    window = chromium.current_window_handle
+    for other in set(chromium.window_handles) - {window}:
+        chromium.switch_to.window(other)
+        chromium.close()
+    chromium.switch_to.window(window)
+    chromium.get_log("browser")
+    yield chromium
+    log = chromium.get_log("browser")
+    messages = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
     expected = ("status of 401", "WebSocket connection to")
     assert [m for m in messages if not any(e in m for e in expected)] == []
 
@@ -140,7 +152,7 @@ class Ros:
         self._context.try_shutdown()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ros(domain):
     node = Ros(domain)
     yield node
@@ -404,9 +416,10 @@ def test_the_mirror_of_a_real_task_is_on_the_page(browser, tmp_path):
     domain = free_domain_id()
     env = {"ROS_DOMAIN_ID": str(domain)}
     with contextlib.ExitStack() as stack:
-        for module in ("sim_bridge.node", "mujoco_mirror.node"):
+        small = ("--ros-args", "-p", "width:=160", "-p", "height:=120")
+        for module, words in (("sim_bridge.node", ()), ("mujoco_mirror.node", small)):
             log = tmp_path / f"{module}.log"
-            stack.enter_context(Process.module(module, log=log, env=env))
+            stack.enter_context(Process.module(module, *words, log=log, env=env))
         process = stack.enter_context(monitor(tmp_path, env)).started()
         stepper = stack.enter_context(stepping(domain))
         page = Page(browser, process.url)

@@ -57,9 +57,9 @@ def headers_of(process):
     return {"Authorization": "Bearer " + re.search(r"#token=(\S+)", process.output()).group(1)}
 
 
-@pytest.fixture
-def monitor(tmp_path, env, simulator):
-    with start(tmp_path / "monitor.log", env) as process:
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory, env, simulator):
+    with start(tmp_path_factory.mktemp("monitor") / "log", env) as process:
         base_of(process)
         yield process
 
@@ -103,7 +103,7 @@ def test_reset_is_refused_by_name_while_another_client_keeps_control(
     bridge = BridgeClient(node, client_id="colleague", timeout_s=TIMEOUT_S)
     bridge.wait_for_bridge(TIMEOUT_S)
     bridge.acquire(lease_s=300.0)
-    with start(tmp_path / "log", env, "command_timeout_s:=2.0") as process:
+    with start(tmp_path / "log", env, "command_timeout_s:=1.0") as process:
         answer = act(process, "reset")
     bridge.release()
     bridge.close()
@@ -117,7 +117,8 @@ def test_stop_with_nothing_running_says_so(monitor):
 
 
 def test_reset_without_a_simulator_says_so(tmp_path):
-    with start(tmp_path / "log", {"ROS_DOMAIN_ID": str(free_domain_id())}) as process:
+    nowhere = {"ROS_DOMAIN_ID": str(free_domain_id())}
+    with start(tmp_path / "log", nowhere, "command_timeout_s:=1.0") as process:
         answer = act(process, "reset")
         assert answer.status_code == 504
         assert "no bridge" in answer.json()["message"]
