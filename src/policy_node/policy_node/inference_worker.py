@@ -85,6 +85,7 @@ class InferenceWorker:
         self._last_asked: dict[str, float] = {}
         self._last_inference_s = 0.0
         self._closed = False
+        self._ended = threading.Event()
         self._threads = (
             threading.Thread(target=self._work, name="inference", daemon=True),
             threading.Thread(target=self._refuse_late, name="late requests", daemon=True),
@@ -115,6 +116,7 @@ class InferenceWorker:
             left = [job for queue in self._queues.values() for job in queue]
             self._queues.clear()
             self._lock.notify_all()
+        self._ended.set()
         for job in left:
             job.tell(Canceled("the policy node is shutting down"))
         self._sessions.close()
@@ -161,12 +163,9 @@ class InferenceWorker:
         return job
 
     def _refuse_late(self) -> None:
-        while True:
+        while not self._ended.wait(_LATE_CHECK_S):
             with self._lock:
-                while not (late := self._take_late()) and not self._closed:
-                    self._lock.wait(_LATE_CHECK_S if self._queues else None)
-                if self._closed and not late:
-                    return
+                late = self._take_late()
             for job in late:
                 waited_s = time.perf_counter() - job.queued
                 job.tell(Busy(f"the policy was busy with other requests for {waited_s:.1f} s"))

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
+from sim_interfaces import msg as m
 
 from policy_node.chunk_info import ChunkInfoPublisher
 from policy_node.inference_worker import InferenceWorker
@@ -36,7 +37,6 @@ from sim_bridge.spec_conversions import from_spec_msg
 from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec
 from sim_bridge.waiting import ServiceLoop
-from sim_interfaces import msg as m
 
 _WAIT_S = 0.2
 

@@ -13,6 +13,7 @@ from policy_node.learn.demonstrator import (  # noqa: E402
 )
 from policy_node.learn.so101 import SPEC, TASK  # noqa: E402
 from policy_node.local_environment import LocalEnvironment  # noqa: E402
+from policy_node.policies.expert import GraspPoint  # noqa: E402
 from sim_bridge.simulators.registry import open_simulator  # noqa: E402
 
 
@@ -26,8 +27,9 @@ def simulator():
 def run(environment, seed, perturbation=None, max_steps=150):
     """Success, and the actions of a new teacher at every step (it cannot remember)."""
     reply = environment.reset(seed=seed)
+    grasp_point = GraspPoint()
     for _ in range(max_steps):
-        action = Demonstrator().act(reply.observation)
+        action = Demonstrator(grasp_point).act(reply.observation)
         executed = perturbation.apply(action, reply.observation)[0] if perturbation else action
         reply = environment.step(executed)
         if reply.terminated[-1]:

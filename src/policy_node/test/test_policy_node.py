@@ -263,7 +263,7 @@ def test_clients_that_ask_at_once_share_inferences(tmp_path):
     """Four processes' worth of clients of a 50 ms policy that can batch, over the wire."""
     env = {"ROS_DOMAIN_ID": str(free_domain_id()), "PYTHONPATH": _with(Path(__file__).parent)}
     arguments = ("--ros-args", "-p", "policy:=python:slow_policies:batching")
-    rounds = 10
+    rounds = 6
     with (
         Process.module("sim_bridge.node", log=tmp_path / "bridge", env=env),
         Process.module("policy_node.node", *arguments, log=tmp_path / "policy", env=env),
@@ -315,7 +315,7 @@ def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
         policy_process("first") as first,
         Process.module(
             "policy_node.rollout_node",
-            "--ros-args", "-p", "patience_s:=60.0", "-p", "inference_timeout_s:=3.0",
+            "--ros-args", "-p", "patience_s:=60.0", "-p", "inference_timeout_s:=1.0",
             log=tmp_path / "rollout", env=env,
         ) as rollout,
     ):  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
+from sim_interfaces import msg
 
 from policy_node.policies.registry import open_policy
 from policy_node.policy_client import PolicyClient
@@ -18,7 +19,6 @@ from sim_bridge.errors import InvalidRequest
 from sim_bridge.spec_conversions import from_spec_msg
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.waiting import Receiver
-from sim_interfaces import msg
 
 DEADLINE_S = 90.0
 TOKEN = "hands off"

@@ -94,8 +94,8 @@ class Demonstrator:
     """Acts like the task's scripted controller (its targets, speeds and tolerances), without
     a memory: the action depends on the observation alone."""
 
-    def __init__(self) -> None:
-        self._grasp_point = GraspPoint()
+    def __init__(self, grasp_point: GraspPoint | None = None) -> None:
+        self._grasp_point = grasp_point or GraspPoint()
 
     def act(self, observation: Observation) -> np.ndarray:
         """The action ``(4,)`` that the teacher takes here."""
