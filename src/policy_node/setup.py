@@ -30,6 +30,7 @@ setup(
             "demo = policy_node.demo:main",
             "record_trajectory = policy_node.record_trajectory:main",
             "evaluate = policy_node.evaluate:main",
+            "collect = policy_node.collect:main",
             "collect_demonstrations = policy_node.learn.collect:main",
             "train_policy = policy_node.learn.train:main",
             "export_policy = policy_node.learn.export:main",

@@ -38,24 +38,37 @@ _CONNECT_TIMEOUT_S = 90.0
 
 
 def main(args: Sequence[str] | None = None) -> int:
+    return command("evaluate", lambda: parse(args), _tell)
+
+
+def command(
+    name: str,
+    settings_of: Callable[[], EvaluationSettings],
+    tell: Callable[[EvaluationSettings, dict[str, Any]], None],
+) -> int:
+    """Run an evaluation as the program ``name``; its exit status."""
     try:
-        settings = parse(args)
+        settings = settings_of()
         if settings.policy_node is None:
             check_address(settings.policy)
         content = evaluate(settings)
     except BridgeError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("evaluate: interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"{name}: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    tell(settings, content)
+    return 0
+
+
+def _tell(settings: EvaluationSettings, content: dict[str, Any]) -> None:
     low, high = content["success_rate_interval_95"]
     print(
         f"success rate {content['success_rate']:.1%} ({content['successes']} of "
         f"{content['episodes']}; 95 % interval {low:.1%} to {high:.1%}), "
         f"written to {Path(settings.output) / SUMMARY_FILE}"
     )
-    return 0
 
 
 def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
@@ -180,7 +193,8 @@ def _collect(
     check: Callable[[], None],
 ) -> None:
     done = settings.episodes - count
-    with tqdm(total=settings.episodes, initial=done, desc="evaluating", unit="episode") as progress:
+    desc = "collecting" if settings.trajectories else "evaluating"
+    with tqdm(total=settings.episodes, initial=done, desc=desc, unit="episode") as progress:
         while count:
             try:
                 outcome = results.get(timeout=_POLL_S)

@@ -18,13 +18,18 @@ from sim_bridge.errors import InvalidRequest
 # How the work is done, not what is measured: a run may go on with other values of these.
 _INCIDENTAL = ("num_envs", "output", "bridges", "videos", "camera", "device", "policy_node")
 
+_DESCRIPTION = "Success rate of a policy over seeded episodes."
+
 # Files beside a checkpoint that tell of it, and do not change it.
 _REPORTS = (".md", ".png")
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Episode ``i`` runs with seed ``seed + i``. ``max_steps`` 0: the task's own limit."""
+    """Episode ``i`` runs with seed ``seed + i``. ``max_steps`` 0: the task's own limit.
+
+    ``trajectories`` keeps every episode as a file.
+    """
 
     policy: str
     task: str = "SO101PickPlace-v0"
@@ -40,6 +45,7 @@ class EvaluationSettings:
     videos: int = 0
     camera: str = ""
     device: str = ""
+    trajectories: bool = False
     execution: ExecutionSettings = ExecutionSettings()
 
     def __post_init__(self) -> None:
@@ -54,6 +60,8 @@ class EvaluationSettings:
     def identity(self) -> dict[str, Any]:
         """What decides the results: two runs that agree in it may be merged."""
         content = {k: v for k, v in asdict(self).items() if k not in _INCIDENTAL}
+        if not self.trajectories:
+            del content["trajectories"]  # as it was in the folders of runs before there were any
         return {**content, "checkpoint_sha256": _fingerprint(self.policy)}
 
 
@@ -72,13 +80,18 @@ def _fingerprint(policy: str) -> str:
     return digest.hexdigest()
 
 
-def parse(args: Sequence[str] | None = None) -> EvaluationSettings:
-    """Settings from the command line, which wins over ``--config``. Exits on a usage error;
-    InvalidRequest for values out of range."""
-    parser = _parser()
+def parse(
+    args: Sequence[str] | None = None,
+    prog: str = "evaluate",
+    description: str = "",
+    **defaults: Any,
+) -> EvaluationSettings:
+    """Settings from the command line, which wins over ``--config``, which wins over ``defaults``.
+    Exits on a usage error; InvalidRequest for values out of range."""
+    parser = _parser(prog, description)
     chosen = vars(parser.parse_args(args))
     config = chosen.pop("config", None)
-    values = {**(_read_yaml(config) if config else {}), **chosen}
+    values = {**defaults, **(_read_yaml(config) if config else {}), **chosen}
     if "policy" not in values and "policy_node" not in values:
         parser.error("give --policy (or --policy-node, or a --config with one of them)")
     values.setdefault("policy", "")
@@ -111,12 +124,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str, description: str) -> argparse.ArgumentParser:
     """Options without defaults: what was not given does not override the YAML file."""
     parser = argparse.ArgumentParser(
-        prog="evaluate",
-        description="Success rate of a policy over seeded episodes. Run the same command again "
-        "to go on after an interruption.",
+        prog=prog,
+        description=f"{description} Run the same command again to go on after an interruption.",
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
@@ -132,7 +144,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-steps", type=int, help="cap on an episode (default: the task's own)")
     add("--num-envs", type=int, help="simulator processes to start (default: 1)")
     add("--bridges", nargs="+", metavar="NAMESPACE", help="use these running bridges instead")
-    add("--output", metavar="DIR", help="where results go (default: evaluation)")
+    add(
+        "--output",
+        metavar="DIR",
+        help="where results go (default: evaluation, episodes of collect)",
+    )
+    add("--trajectories", action="store_true", help="keep every episode as a trajectory file")
     add("--videos", type=int, metavar="N", help="film the first N episodes (default: 0)")
     add("--camera", help="which camera films (default: the first)")
     group = parser.add_argument_group("chunk execution")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient, StepReply
 from sim_bridge.errors import InvalidRequest, TimedOut, unknown
 from sim_bridge.spec_conversions import from_spec_msg
+from sim_bridge.trajectory import Trajectory
 from sim_bridge.types import SimSpec
 from sim_bridge.waiting import Receiver
 
@@ -67,6 +69,10 @@ class BridgeConnection:
 
     def step(self, actions: np.ndarray) -> StepReply:
         return self._seen(self._client.step(actions, cameras=self._wanted()))
+
+    def release(self) -> None:
+        """Give control back; the bridge must be there."""
+        self._client.release()
 
     def close(self) -> None:
         self._client.close()
@@ -128,13 +134,13 @@ class EvaluationWorker(threading.Thread):
     def run(self) -> None:
         index = -1
         try:
-            while not self._stop_asked.is_set():
-                index = self._work.get_nowait()
-                episode = self._episode(index)
-                if not episode.canceled:
-                    self._results.put(Outcome(index, episode))
-        except queue.Empty:
-            pass
+            with contextlib.suppress(queue.Empty):
+                while not self._stop_asked.is_set():
+                    index = self._work.get_nowait()
+                    episode = self._episode(index)
+                    if not episode.canceled:
+                        self._results.put(Outcome(index, episode))
+            self._bridge.release()
         except Exception as error:  # reported by the main thread, with the episode's index
             self._results.put(Outcome(index, error=error))
 
@@ -147,7 +153,7 @@ class EvaluationWorker(threading.Thread):
             strategy,
             self._bridge.spec,
             max_steps=self._settings.max_steps,
-            record=film,
+            record=film or self._settings.trajectories,
             should_stop=self._stop_asked.is_set,
         )
         try:
@@ -156,12 +162,23 @@ class EvaluationWorker(threading.Thread):
             strategy.close()
         if film and not episode.canceled:
             self._write_video(index, self._bridge.frames or [])
+        if self._settings.trajectories and not episode.canceled:
+            self._write_trajectory(index, episode.trajectory)
         return episode
+
+    def _write_trajectory(self, index: int, trajectory: Trajectory) -> None:
+        meta = {"policy": self._settings.policy}
+        replace(trajectory, meta=meta).save(trajectory_file(self._settings.output, index))
 
     def _write_video(self, index: int, frames: list[np.ndarray]) -> None:
         path = Path(self._settings.output) / "videos" / f"episode_{index:04d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_video(path, frames, 1.0 / self._bridge.spec.control_period_s)
+
+
+def trajectory_file(output: str, index: int) -> Path:
+    """Where the trajectory of episode ``index`` is kept."""
+    return Path(output) / f"episode_{index:04d}.npz"
 
 
 def film_camera(spec: SimSpec, settings: EvaluationSettings) -> str:
