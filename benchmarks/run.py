@@ -17,6 +17,7 @@ from rows import Row
 
 MODULES = (
     "steps",
+    "idle",
     "replay_pace",
     "cameras",
     "mirror",

@@ -1,8 +1,8 @@
 """What the bridge adds to a control step, beside what people use today.
 
-The simulator is the default task, in a process of its own for ours and for every peer; each
-turn takes one step (or one chunk) of each in turn, so that all see the same machine. Overhead
-is the round trip less the time that the server spent in the simulator.
+The simulator is the default task, in a process of its own for ours and for every peer; blocks
+of steps go to each in turn, so that all see the same machine. Overhead is the round trip less
+the time that the server spent in the simulator.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from tqdm import tqdm
 
 _SIMULATOR, _TASK = "gymnasium", "SO101PickPlace-v0"
 _HOLD = np.array([0.0, 0.0, 0.0, 1.0], dtype=np.float32)
-_EPISODE = 250  # the task truncates at 300
+_BLOCK = 48  # steps; far from the end of the episode
 _SINGLE_BUDGET_MS, _CHUNK_BUDGET_MS = 0.6, 0.1
 
 
@@ -48,27 +50,39 @@ def _row(name: str, samples: dict[str, list[float]], length: int, budget: float)
 def _alternate(
     env: RemoteEnv, peers: dict[str, PeerClient], length: int, turns: int
 ) -> dict[str, list[float]]:
-    """Overheads [s] per call, each turn calling everyone once."""
+    """Overheads [s] per call of ``turns`` calls to everyone, in blocks."""
     actions = np.tile(_HOLD, (length, 1))
     samples: dict[str, list[float]] = {"ours": [], **{kind: [] for kind in peers}}
-    warm_up = max(2, turns // 20)
-    taken = _EPISODE
-    for turn in tqdm(range(turns + warm_up), desc=f"{length} step(s) a call", leave=False):
-        if taken + length > _EPISODE:
-            env.reset(seed=0)
-            taken = 0
-        taken += length
-        start = time.perf_counter()
-        env.step_chunk(actions)
-        ours = time.perf_counter() - start - env.sim_wall_time_s
+    calls = max(1, _BLOCK // length)
+    blocks = turns // calls
+    for block in tqdm(range(blocks + 1), desc=f"{length} step(s) a call", leave=False):
+        env.reset(seed=0)
+        measured = {"ours": _block(partial(_step_ours, env), actions, calls)}
         for kind, peer in peers.items():
-            start = time.perf_counter()
-            spent = peer.step(actions)["sim_wall_time"]
-            if turn >= warm_up:
-                samples[kind].append(time.perf_counter() - start - spent)
-        if turn >= warm_up:
-            samples["ours"].append(ours)
+            measured[kind] = _block(partial(_step_peer, peer), actions, calls)
+        if block:  # the first one warms up
+            for who, values in measured.items():
+                samples[who] += values
     return samples
+
+
+def _block(step: Callable[[np.ndarray], float], actions: np.ndarray, calls: int) -> list[float]:
+    """Overheads [s] of calls one after the other: round trip less ``step``'s own time."""
+    overheads = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        spent = step(actions)
+        overheads.append(time.perf_counter() - start - spent)
+    return overheads
+
+
+def _step_ours(env: RemoteEnv, actions: np.ndarray) -> float:
+    env.step_chunk(actions)
+    return env.sim_wall_time_s
+
+
+def _step_peer(peer: PeerClient, actions: np.ndarray) -> float:
+    return peer.step(actions)["sim_wall_time"]
 
 
 @contextlib.contextmanager
