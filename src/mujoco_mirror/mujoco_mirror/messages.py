@@ -39,6 +39,11 @@ class LinksArrived:
 
 
 @dataclass(frozen=True)
+class WatcherJoined:
+    """Somebody new looks at the pictures."""
+
+
+@dataclass(frozen=True)
 class ModelFound:
     """``source`` identifies the simulator run: when it changes, counting starts anew."""
 

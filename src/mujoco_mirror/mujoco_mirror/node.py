@@ -16,6 +16,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -39,6 +40,7 @@ from mujoco_mirror.messages import (
     StartRecording,
     StateArrived,
     StopRecording,
+    WatcherJoined,
 )
 from mujoco_mirror.model_fetch import fetch_model
 from mujoco_mirror.model_store import ModelStore, find_model
@@ -68,11 +70,14 @@ class MirrorNode(Node):
         self._parameters = read_parameters(self, MirrorParameters)
         self._rules = load_rules(self._parameters.map_rules) if self._parameters.map_rules else None
         self._viewer: Viewer | None = None
-        self._images = self.create_publisher(Image, names.MIRROR_IMAGE, qos.IMAGES)
         p = self._parameters
         limits = Limits(1e-3 * p.link_limit_mm, float(np.radians(p.link_limit_deg)))
+        joined = PublisherEventCallbacks(matched=self._on_watcher)
+        self._images = self.create_publisher(
+            Image, names.MIRROR_IMAGE, qos.IMAGES, event_callbacks=joined
+        )
         self._jpegs = self.create_publisher(
-            CompressedImage, f"{names.MIRROR_IMAGE}/compressed", qos.IMAGES
+            CompressedImage, f"{names.MIRROR_IMAGE}/compressed", qos.IMAGES, event_callbacks=joined
         )
         self._worker = MirrorWorker(
             self._make_view,
@@ -194,6 +199,10 @@ class MirrorNode(Node):
     def _is_watched(self) -> bool:
         counts = (p.get_subscription_count for p in (self._images, self._jpegs))
         return self._viewer is not None or any(self._while_up(count) for count in counts)
+
+    def _on_watcher(self, matched: QoSPublisherMatchedInfo) -> None:
+        if matched.current_count_change > 0:
+            self._worker.submit(WatcherJoined())
 
     def _open_viewer(self, view: View) -> None:
         if self._viewer is not None:

@@ -28,6 +28,7 @@ from mujoco_mirror.messages import (
     StartRecording,
     StateArrived,
     StopRecording,
+    WatcherJoined,
 )
 from mujoco_mirror.overlay import state_overlay
 from mujoco_mirror.recording import Recording
@@ -70,6 +71,7 @@ class MirrorWorker:
         self._with_overlay = overlay
         self._make_late = make_late
         self._late: LateDisplay | None = None
+        self._latest: SimState | None = None
         self._next_draw_s = 0.0
         self._items: queue.Queue[Any] = queue.Queue()
         self._view: View | None = None
@@ -166,6 +168,8 @@ class MirrorWorker:
         elif isinstance(item, LinksArrived):
             if self._fidelity is not None:
                 self._on_link_errors(self._fidelity.on_links(item.time_s, item.links))
+        elif isinstance(item, WatcherJoined):
+            self._redraw()
         elif isinstance(item, ModelFound):
             self._on_model(item)
         elif isinstance(item, ModelMissing):
@@ -179,6 +183,7 @@ class MirrorWorker:
         if self._model is not None and found.source != self._model.source:
             self.arrivals = ArrivalCounter()
             self._fidelity.forget()
+            self._latest = None
         if self._model is None or found.path != self._model.path:
             view = self._make_view(found.path)
             if self._view is not None:
@@ -214,6 +219,7 @@ class MirrorWorker:
             self._late.put(state, time.monotonic(), 1e-9 * arrived.published_ns)
         if not in_order or self._view is None:
             return
+        self._latest = state
         self._on_link_errors(self._fidelity.on_state(state))
         wants_frame = recording is not None and recording.wants(state.episode, state.step)
         seen = is_newest and self._late is None and self._wanted()
@@ -232,6 +238,11 @@ class MirrorWorker:
             recording.joint_error = max(recording.joint_error, self._joint_error)
         if self._wanted():
             self._on_image(image, state)
+
+    def _redraw(self) -> None:
+        """The last state for who joins while nothing moves."""
+        if self._latest is not None and self._recording is None and self._wanted():
+            self._on_image(self._view.show(self._latest, self._overlay(self._latest)), self._latest)
 
     def _draw_late(self) -> None:
         """Recordings hold what was, not what may be: they draw states as they were published."""

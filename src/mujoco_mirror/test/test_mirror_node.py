@@ -16,6 +16,7 @@ from sim_interfaces.msg import Result
 
 from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
+from sim_bridge.conversions import from_time
 from sim_bridge.errors import TimedOut
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.waiting import Caller, Receiver
@@ -170,6 +171,14 @@ def test_the_image_topic_shows_the_newest_state(client, node):
     assert (image.width, image.height, image.encoding) == (320, 240, "rgb8")
     pixels = np.frombuffer(image.data, np.uint8).reshape(240, 320, 3)
     assert pixels.std() > 20
+    images.destroy()
+
+
+def test_who_joins_while_nothing_moves_sees_the_last_state(client, node):
+    last = client.step(HOLD).state
+    images = Receiver(node, Image, names.MIRROR_IMAGE, qos.IMAGES)
+    image = images.take(60.0)
+    assert from_time(image.header.stamp) == pytest.approx(last.time_s)
     images.destroy()
 
 
