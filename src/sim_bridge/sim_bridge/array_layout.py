@@ -29,7 +29,7 @@ class ArrayLayout:
         return array("d", row.tobytes())
 
     def unpack(self, row: Sequence[float]) -> dict[str, np.ndarray]:
-        """Arrays with the dtype and shape of their specs; InvalidState for a row of another size."""
+        """Arrays with the dtype and shape of their specs; InvalidState for another size."""
         if len(row) != self._size:
             raise InvalidState(f"an observation of {len(row)} numbers; valid: {self._size}")
         values = np.array(row)

@@ -79,6 +79,7 @@ class ControlReply:
 
 
 _NONE = np.zeros(0, dtype=bool)
+_NO_REWARDS = np.zeros(0)
 
 
 class BridgeClient:
@@ -122,7 +123,9 @@ class BridgeClient:
         deadline = time.monotonic() + timeout_s
         for caller in self._callers():
             if not caller.wait_for_service(max(0.0, deadline - time.monotonic())):
-                raise TimedOut(f"no bridge: service {caller.name} did not appear in {timeout_s:g} s")
+                raise TimedOut(
+                    f"no bridge: service {caller.name} did not appear in {timeout_s:g} s"
+                )
         query = srv.Control.Request(client_id=self.client_id, command=srv.Control.Request.QUERY)
         while True:
             try:
@@ -277,7 +280,7 @@ class BridgeClient:
 
 def _reply(
     response: Any,
-    rewards: np.ndarray = np.zeros(0),
+    rewards: np.ndarray = _NO_REWARDS,
     terminated: np.ndarray = _NONE,
     truncated: np.ndarray = _NONE,
     success: np.ndarray = _NONE,

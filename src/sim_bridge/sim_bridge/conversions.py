@@ -137,9 +137,11 @@ def from_observation_msg(observation: m.Observation) -> t.Observation:
     """ValueError when arrays or images are malformed."""
     images = {
         key: from_image_msg(image)
-        for key, image in zip(observation.raw_image_keys, observation.raw_images)
+        for key, image in zip(observation.raw_image_keys, observation.raw_images, strict=True)
     }
-    for key, image in zip(observation.compressed_image_keys, observation.compressed_images):
+    for key, image in zip(
+        observation.compressed_image_keys, observation.compressed_images, strict=True
+    ):
         images[key] = decode_jpeg(image)
     return t.Observation(
         time_s=from_time(observation.header.stamp),
@@ -176,9 +178,7 @@ def from_chunk_msg(chunk: m.ActionChunk) -> t.ActionChunk:
     )
 
 
-def to_step_info_msg(
-    state: t.SimState, action: np.ndarray, outcome: t.StepOutcome
-) -> m.StepInfo:
+def to_step_info_msg(state: t.SimState, action: np.ndarray, outcome: t.StepOutcome) -> m.StepInfo:
     out = m.StepInfo()
     out.header.stamp = to_time(state.time_s)
     out.header.frame_id = WORLD_FRAME
@@ -204,7 +204,7 @@ def to_transforms(links: t.LinkPoses, time_s: float) -> list[TransformStamped]:
     """One transform world -> link for every link."""
     stamp = to_time(time_s)
     out = []
-    for name, pose in zip(links.names, links.poses.tolist()):
+    for name, pose in zip(links.names, links.poses.tolist(), strict=True):
         stamped = TransformStamped(child_frame_id=name, transform=Transform())
         stamped.header.stamp = stamp
         stamped.header.frame_id = WORLD_FRAME

@@ -48,7 +48,10 @@ def from_image_msg(image: Image) -> np.ndarray:
     """``(h, w)`` or ``(h, w, c)``; colour comes back as RGB(A). ValueError when malformed."""
     dtype, channels = _lookup(image.encoding)
     row = np.dtype(dtype).newbyteorder(">" if image.is_bigendian else "<")
-    if len(image.data) != image.height * image.step or image.step < image.width * channels * row.itemsize:
+    if (
+        len(image.data) != image.height * image.step
+        or image.step < image.width * channels * row.itemsize
+    ):
         raise ValueError(
             f"{image.encoding} image of {image.width}x{image.height}, step {image.step} "
             f"has {len(image.data)} bytes"

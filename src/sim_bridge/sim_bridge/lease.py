@@ -76,14 +76,17 @@ class Lease:
     def execute(self, client_id: str, sequence: int, kind: str, action: Callable[[], Any]) -> Any:
         """Run ``action`` once for this number and remember its answer.
 
-        ``kind`` names the request: a number is never answered with another request's answer. An ``action`` that raises has changed nothing and does not use up the number.
-        Raises LeaseHeld and SequenceGap besides what ``action`` raises.
+        ``kind`` names the request: a number is never answered with another request's answer. An
+        ``action`` that raises does not use up the number. Raises LeaseHeld and SequenceGap
+        besides what ``action`` raises.
         """
         self._check_free(client_id)
         client = self._remember(client_id)
         if sequence == client.last_sequence and sequence > 0:
             if kind != client.kind:
-                raise SequenceGap(f"sequence {sequence} of {client_id!r} was a {client.kind}, not a {kind}")
+                raise SequenceGap(
+                    f"sequence {sequence} of {client_id!r} was a {client.kind}, not a {kind}"
+                )
             return client.answer
         if sequence != client.last_sequence + 1:
             raise SequenceGap(_gap(client_id, sequence, client.last_sequence))

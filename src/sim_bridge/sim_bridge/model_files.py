@@ -9,7 +9,12 @@ from xml.etree import ElementTree
 
 from sim_bridge.errors import NotFound
 
-_FILE_ELEMENTS = {"mesh": "meshdir", "texture": "texturedir", "hfield": "meshdir", "skin": "meshdir"}
+_FILE_ELEMENTS = {
+    "mesh": "meshdir",
+    "texture": "texturedir",
+    "hfield": "meshdir",
+    "skin": "meshdir",
+}
 
 
 def resolve_uri(uri: str) -> Path:

@@ -105,7 +105,9 @@ class RemoteEnv(gymnasium.Env):
         return self.get_state()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        observation, rewards, terminated, truncated, info = self.step_chunk(np.asarray(action)[None])
+        observation, rewards, terminated, truncated, info = self.step_chunk(
+            np.asarray(action)[None]
+        )
         return observation, float(rewards[0]), terminated, truncated, info
 
     def step_chunk(self, actions: Any) -> tuple[Any, np.ndarray, bool, bool, dict[str, Any]]:

@@ -48,7 +48,10 @@ class RemoteVectorEnv(VectorEnv):
         self._ended = np.zeros(self.num_envs, dtype=bool)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """``seed`` is one per environment, or one number s for s, s + 1, ..."""
         if seed is None or isinstance(seed, (int, np.integer)):
@@ -64,10 +67,16 @@ class RemoteVectorEnv(VectorEnv):
                 return observation, 0.0, False, False, info
             return self.envs[i].step(actions[i])
 
-        observations, rewards, terminated, truncated, infos = zip(*self._each(advance))
+        observations, rewards, terminated, truncated, infos = zip(*self._each(advance), strict=True)
         terminated, truncated = np.array(terminated), np.array(truncated)
         self._ended = terminated | truncated
-        return self._stack(observations), np.array(rewards), terminated, truncated, self._infos(infos)
+        return (
+            self._stack(observations),
+            np.array(rewards),
+            terminated,
+            truncated,
+            self._infos(infos),
+        )
 
     def close_extras(self, **kwargs: Any) -> None:
         for env in self.envs:
@@ -83,7 +92,7 @@ class RemoteVectorEnv(VectorEnv):
     def _connect(self, namespaces: Sequence[str], kwargs: dict[str, Any]) -> list[RemoteEnv]:
         futures = [self._pool.submit(RemoteEnv, name, **kwargs) for name in namespaces]
         errors = [f.exception() for f in futures]
-        self.envs = [f.result() for f, error in zip(futures, errors) if error is None]
+        self.envs = [f.result() for f, error in zip(futures, errors, strict=True) if error is None]
         for error in errors:
             if error is not None:
                 raise error
@@ -91,8 +100,11 @@ class RemoteVectorEnv(VectorEnv):
 
     def _check_alike(self, namespaces: Sequence[str]) -> None:
         first = self.envs[0]
-        for name, env in zip(namespaces, self.envs):
-            if (env.action_space, env.observation_space) != (first.action_space, first.observation_space):
+        for name, env in zip(namespaces, self.envs, strict=True):
+            if (env.action_space, env.observation_space) != (
+                first.action_space,
+                first.observation_space,
+            ):
                 raise InvalidRequest(
                     f"{name} hosts {env.sim_spec.task} with other spaces than {namespaces[0]} "
                     f"({first.sim_spec.task}); all bridges must host the same task"

@@ -26,6 +26,7 @@ from sim_bridge.spec_conversions import to_model_msg
 from sim_bridge.types import StepOutcome
 from sim_bridge.waiting import ServiceLoop
 
+
 def answer_errors(response_type: type, call: Callable[[], Any], log: Callable[[str], None]) -> Any:
     """``call()``'s response; a refusal becomes its code and message, a crash OPERATION_FAILED."""
     try:
@@ -138,9 +139,7 @@ class ControlServices:
         elif request.command == srv.Control.Request.RELEASE:
             lease.release(request.client_id)
         elif request.command != srv.Control.Request.QUERY:
-            raise InvalidRequest(
-                f"command {request.command}; valid: ACQUIRE 0, RELEASE 1, QUERY 2"
-            )
+            raise InvalidRequest(f"command {request.command}; valid: ACQUIRE 0, RELEASE 1, QUERY 2")
         holder = lease.holder()
         return srv.Control.Response(
             bridge_id=self._bridge_id,

@@ -54,7 +54,8 @@ class Answer:
 class Session:
     """Drives one simulator for one client at a time.
 
-    A request that is refused raises a ``BridgeError`` and has changed nothing. With ``own_pace``
+    A request that is refused raises a ``BridgeError`` and has changed nothing; a simulator that
+    fails within a step ends the episode. With ``own_pace``
     the bridge takes the steps itself, by ``advance``, and clients' steps are refused.
     """
 
@@ -201,7 +202,11 @@ class Session:
             if recorder is not None:
                 recorder.settle()
             start = time.perf_counter()
-            outcome = _guard("step", lambda a=action: self.simulator.step(a))
+            try:
+                outcome = _guard("step", lambda a=action: self.simulator.step(a))
+            except OperationFailed:
+                self._ended = f"the simulator failed after step {self._step}"
+                raise
             outcome = replace(outcome, wall_time_s=time.perf_counter() - start)
             self._step += 1
             outcomes.append(outcome)

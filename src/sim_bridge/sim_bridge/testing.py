@@ -37,7 +37,7 @@ def free_domain_id() -> int:
 
 
 def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> object:
-    """Poll until ``predicate()`` is true and return its value; AssertionError after the deadline."""
+    """Poll until ``predicate()`` is true, and return its value. AssertionError when too late."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = predicate()
@@ -51,14 +51,18 @@ def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> 
 class Process:
     """A child process in its own group, with its output in a file, ended on exit."""
 
-    def __init__(self, command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None
+    ) -> None:
         self.command = [str(word) for word in command]
         self.log = Path(log)
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen | None = None
 
     @classmethod
-    def module(cls, module: str, *args: str, log: Path, env: dict[str, str] | None = None) -> Process:
+    def module(
+        cls, module: str, *args: str, log: Path, env: dict[str, str] | None = None
+    ) -> Process:
         """``python -m module args``."""
         return cls([sys.executable, "-m", module, *args], log, env)
 

@@ -46,7 +46,7 @@ def check_state(state: SimState, joints: Sequence[str], bodies: Sequence[str]) -
     """InvalidState / NotFound unless sizes fit, names are known and values are finite."""
     _check_block("joint", state.joint_names, joints, state.joint_positions, state.joint_velocities)
     _check_block("body", state.body_names, bodies, state.body_poses, state.body_twists)
-    for name, pose in zip(state.body_names, state.body_poses):
+    for name, pose in zip(state.body_names, state.body_poses, strict=True):
         norm = float(np.linalg.norm(pose[3:]))
         if abs(norm - 1.0) > _UNIT_TOLERANCE:
             raise InvalidState(f"body {name!r}: quaternion xyzw of norm {norm:g}; valid: 1")

@@ -9,6 +9,7 @@ and prints how many steps are done after every call.
 import sys
 
 import numpy as np
+
 from sim_bridge.errors import IncorrectState
 from sim_bridge.remote_env import RemoteEnv
 

@@ -2,12 +2,17 @@
 
 import re
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
+from sim_interfaces import msg as m
+from sim_interfaces import srv
+from tf2_msgs.msg import TFMessage
+
 from sim_bridge import names, qos
 from sim_bridge.client import BridgeClient
 from sim_bridge.conversions import from_state_msg
@@ -21,9 +26,6 @@ from sim_bridge.errors import (
 )
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.waiting import Receiver
-from sim_interfaces import msg as m
-from sim_interfaces import srv
-from tf2_msgs.msg import TFMessage
 
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
 
@@ -146,7 +148,7 @@ def test_topics_carry_every_step(client, node):
     spec = Receiver(node, m.SimSpec, names.SPEC, qos.LATCHED).take(30.0)
     assert spec.task == "SO101PickPlace-v0" and spec.control_period == 0.1
     for topic in (names.STATE, names.STEP_INFO, names.JOINT_STATES, names.TF, names.CLOCK):
-        wait_until(lambda: node.count_publishers(topic), 30.0, f"a publisher on {topic}")
+        wait_until(partial(node.count_publishers, topic), 30.0, f"a publisher on {topic}")
     client.reset(seed=1)
     wait_until(lambda: client.reset(seed=1) and _try(state), 30.0, "state to be matched")
     reply = client.step(np.tile(HOLD, (4, 1)))

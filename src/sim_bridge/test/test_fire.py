@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from sim_bridge.client import BridgeClient
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.testing import Process, free_domain_id

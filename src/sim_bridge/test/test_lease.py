@@ -1,4 +1,5 @@
 import pytest
+
 from sim_bridge.errors import InvalidRequest, LeaseHeld, SequenceGap
 from sim_bridge.lease import Lease
 

@@ -5,6 +5,7 @@ import signal
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+
 from sim_bridge.errors import LeaseHeld, SequenceGap, TimedOut
 from sim_bridge.remote_env import RemoteEnv
 from sim_bridge.remote_vector_env import RemoteVectorEnv

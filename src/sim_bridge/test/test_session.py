@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from sim_bridge.errors import (
     IncorrectState,
     InvalidAction,
@@ -59,7 +60,7 @@ class Counter:
         )
 
     def set_state(self, state):
-        for name, value in zip(state.joint_names, state.joint_positions):
+        for name, value in zip(state.joint_names, state.joint_positions, strict=True):
             assert name == "r/slide"
             self.position = float(value)
         return StepOutcome({})
@@ -194,13 +195,16 @@ def test_unknown_camera_is_refused_before_the_step(session, simulator):
     assert simulator.steps == 0
 
 
-def test_a_failing_simulator_is_reported_and_the_session_lives_on(session, simulator):
+def test_a_failing_simulator_is_reported_and_ends_the_episode(session, simulator):
     session.reset("a", 1)
     simulator.explode = True
     with pytest.raises(OperationFailed, match="boom"):
         session.step("a", 2, [0.1])
     simulator.explode = False
-    assert session.step("a", 2, [0.1]).state.step == 1
+    with pytest.raises(IncorrectState, match="the simulator failed after step 0"):
+        session.step("a", 2, [0.1])
+    session.reset("a", 2)
+    assert session.step("a", 3, [0.1]).state.step == 1
 
 
 def test_reset_from_a_state(session, simulator):

@@ -8,12 +8,10 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from sim_bridge.errors import InvalidRequest, OperationFailed
-from sim_bridge.model_files import mjcf_files, sha256_of
-from sim_bridge.simulators import mjcf_layout as layout
-from sim_bridge.simulators.mjcf_tasks import find_task, load_model, read_options
+from sim_bridge.errors import OperationFailed
+from sim_bridge.simulators.mjcf_layout import observe
+from sim_bridge.simulators.mjcf_scene import MjcfScene
 from sim_bridge.simulators.mujoco_cameras import MujocoCameras, camera_specs
-from sim_bridge.simulators.mujoco_scene import MujocoScene
 from sim_bridge.types import LinkPoses, SimSpec, SimState, StepOutcome
 
 _RANDOM = "random"
@@ -21,11 +19,7 @@ _DIVERGED = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{q}")) for q in ("QPOS",
 
 
 class MujocoSimulator:
-    """Steps the scene ``task`` (see ``mjcf_tasks.find_task``); ``kwargs`` are ``MjcfOptions``.
-
-    The reward is 0 and episodes never end. Raises NotFound for a missing file, InvalidRequest
-    for bad options, FeatureUnsupported for a model without actuators.
-    """
+    """Steps an ``MjcfScene``. The reward is 0 and episodes never end."""
 
     def __init__(
         self,
@@ -34,27 +28,12 @@ class MujocoSimulator:
         image_width: int = 640,
         image_height: int = 480,
     ) -> None:
-        source = find_task(task)
-        self._options = read_options(kwargs or {})
-        self._model = model = load_model(source)
-        self._files = mjcf_files(source.path)
-        self._data = mujoco.MjData(model)
-        entities = {**source.entities, **self._options.entities}
-        self._scene = MujocoScene(model, self._data, entities)
-        self._substeps = layout.substeps(self._options.control_period_s, model.opt.timestep)
-        self._start = layout.initial_positions(model, self._options.keyframe)
-        self._random = np.random.default_rng()
-        cameras = camera_specs(model, image_width, image_height)
-        self._cameras = MujocoCameras(model, self._data, cameras)
-        self._spec = layout.scene_spec(
-            self._scene,
-            source,
-            self._options,
-            simulator="mujoco",
-            version=f"mujoco {mujoco.__version__}",
-            files_sha256=sha256_of(self._files),
-            cameras=cameras,
-        )
+        self._mjcf = MjcfScene(task, kwargs)
+        self._scene = self._mjcf.names
+        self._model, self._data = self._scene.model, self._scene.data
+        cameras = camera_specs(self._model, image_width, image_height)
+        self._cameras = MujocoCameras(self._model, self._data, cameras)
+        self._spec = self._mjcf.describe("mujoco", f"mujoco {mujoco.__version__}", cameras)
 
     @property
     def spec(self) -> SimSpec:
@@ -66,14 +45,10 @@ class MujocoSimulator:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
     ) -> StepOutcome:
-        if options:
-            raise InvalidRequest(f"reset options {sorted(options)}; valid: none for an MJCF scene")
-        if seed is not None:
-            self._random = np.random.default_rng(seed)
-        qpos, ctrl = self._start
-        noise = self._options.joint_noise, self._options.body_noise_m
+        self._mjcf.seed(seed, options)
+        qpos, ctrl = self._mjcf.draw_start()
         mujoco.mj_resetData(self._model, self._data)
-        self._data.qpos[:] = layout.deviate(self._scene, qpos, *noise, self._random)
+        self._data.qpos[:] = qpos
         self._data.ctrl[:] = self._holding() if ctrl is None else ctrl
         mujoco.mj_forward(self._model, self._data)
         return self._outcome() if state is None else self.set_state(state)
@@ -81,19 +56,19 @@ class MujocoSimulator:
     def step(self, action: np.ndarray) -> StepOutcome:
         """OperationFailed when the simulation diverges; reset then."""
         self._data.ctrl[:] = action
-        mujoco.mj_step(self._model, self._data, nstep=self._substeps)
+        mujoco.mj_step(self._model, self._data, nstep=self._mjcf.substeps)
         if self._data.warning.number[_DIVERGED].any():
             raise OperationFailed("the simulation diverged (values that are not finite); reset")
         return self._outcome()
 
     def state(self, native: bool = False) -> SimState:
-        extras = {_RANDOM: _pack_random(self._random)} if native else None
+        extras = {_RANDOM: _pack_random(self._mjcf.random)} if native else None
         return self._scene.state(native, extras)
 
     def set_state(self, state: SimState) -> StepOutcome:
         extras = self._scene.set_state(state)
         if _RANDOM in extras:
-            self._random.bit_generator.state = json.loads(extras[_RANDOM].tobytes())
+            self._mjcf.random.bit_generator.state = json.loads(extras[_RANDOM].tobytes())
         return self._outcome()
 
     def link_poses(self) -> LinkPoses:
@@ -103,7 +78,7 @@ class MujocoSimulator:
         return self._cameras.render(camera)
 
     def model_files(self) -> dict[str, bytes]:
-        return self._files
+        return self._mjcf.files
 
     def close(self) -> None:
         self._cameras.close()
@@ -117,7 +92,7 @@ class MujocoSimulator:
         return np.clip(ctrl, self._spec.action.low, self._spec.action.high)
 
     def _outcome(self) -> StepOutcome:
-        return StepOutcome(arrays=layout.observe(self._scene.state()))
+        return StepOutcome(arrays=observe(self._scene.state()))
 
 
 def _pack_random(random: np.random.Generator) -> np.ndarray:

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 import sapien
 
-from sim_bridge.errors import InvalidRequest, unknown
-from sim_bridge.model_files import mjcf_files, sha256_of
-from sim_bridge.simulators import mjcf_layout as layout
-from sim_bridge.simulators.mjcf_tasks import find_task, load_model, read_options
-from sim_bridge.simulators.mujoco_scene import MujocoScene
+from sim_bridge.errors import unknown
+from sim_bridge.simulators.mjcf_layout import observe
+from sim_bridge.simulators.mjcf_scene import MjcfScene
 from sim_bridge.simulators.sapien_world import PhysxWorld
 from sim_bridge.types import LinkPoses, SimSpec, SimState, StepOutcome
 
 
 class SapienSimulator:
-    """Steps the scene ``task`` (see ``mjcf_tasks.find_task``); ``kwargs`` are ``MjcfOptions``.
+    """Steps an ``MjcfScene``. The reward is 0 and episodes never end; the image size is ignored.
 
-    The reward is 0 and episodes never end. The image size is ignored. Raises NotFound for a
-    missing file, InvalidRequest for bad options, FeatureUnsupported for what PhysX cannot do.
+    Raises FeatureUnsupported, besides what the scene raises, for what PhysX cannot do.
     """
 
     def __init__(
@@ -35,25 +31,9 @@ class SapienSimulator:
         image_width: int = 640,
         image_height: int = 480,
     ) -> None:
-        source = find_task(task)
-        self._options = read_options(kwargs or {})
-        self._model = model = load_model(source)
-        self._files = mjcf_files(source.path)
-        # Only for names, limits and addresses; MuJoCo does not step here.
-        self._names = MujocoScene(
-            model, mujoco.MjData(model), {**source.entities, **self._options.entities}
-        )
-        self._substeps = layout.substeps(self._options.control_period_s, model.opt.timestep)
-        self._start = layout.initial_positions(model, self._options.keyframe)
-        self._random = np.random.default_rng()
-        self._spec = layout.scene_spec(
-            self._names,
-            source,
-            self._options,
-            simulator="sapien",
-            version=f"sapien {sapien.__version__} (PhysX)",
-            files_sha256=sha256_of(self._files),
-        )
+        self._mjcf = MjcfScene(task, kwargs)
+        self._names = self._mjcf.names  # MuJoCo does not step here
+        self._spec = self._mjcf.describe("sapien", f"sapien {sapien.__version__} (PhysX)")
         self._open()
 
     @property
@@ -66,17 +46,14 @@ class SapienSimulator:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
     ) -> StepOutcome:
-        if options:
-            raise InvalidRequest(f"reset options {sorted(options)}; valid: none for an MJCF scene")
-        if seed is not None:
-            self._random = np.random.default_rng(seed)
+        self._mjcf.seed(seed, options)
         self._open()
         return self._outcome() if state is None else self.set_state(state)
 
     def step(self, action: np.ndarray) -> StepOutcome:
         for joint, target in zip(self._driven.values(), action, strict=True):
             joint.set_drive_target(float(target))
-        for _ in range(self._substeps):
+        for _ in range(self._mjcf.substeps):
             self._world.scene.step()
         self._time_s += self._spec.control_period_s
         return self._outcome()
@@ -125,21 +102,19 @@ class SapienSimulator:
         raise unknown("camera", camera, ())
 
     def model_files(self) -> dict[str, bytes]:
-        return self._files
+        return self._mjcf.files
 
     def close(self) -> None:
         self._world = None
 
     def _open(self) -> None:
         """Build the scene anew, so that no contact cache of an earlier episode lives on."""
-        self._world = PhysxWorld(self._model)
+        self._world = PhysxWorld(self._mjcf.model)
         joints = [self._world.joints[j] for j in self._names.joint_ids]
         by_name = dict(zip(self._names.joint_names, joints, strict=True))
         self._driven = {n: by_name[n] for n in self._names.position_actuators.values()}
         self._time_s = 0.0
-        qpos, ctrl = self._start
-        noise = self._options.joint_noise, self._options.body_noise_m
-        qpos = layout.deviate(self._names, qpos, *noise, self._random)
+        qpos, ctrl = self._mjcf.draw_start()
         positions = qpos[self._names.joint_addresses]
         self._write_joints(positions, np.zeros_like(positions))
         for body, addresses in zip(self._world.free, self._names.body_addresses, strict=True):
@@ -171,7 +146,7 @@ class SapienSimulator:
             articulation.set_qvel(velocities[chosen])
 
     def _outcome(self) -> StepOutcome:
-        return StepOutcome(arrays=layout.observe(self.state()))
+        return StepOutcome(arrays=observe(self.state()))
 
 
 def _index(kind: str, name: str, known: tuple[str, ...]) -> int:
