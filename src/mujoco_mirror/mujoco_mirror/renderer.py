@@ -13,6 +13,8 @@ from mujoco_mirror.quality import Quality
 from sim_bridge.errors import unknown
 
 _SPARE_GEOMS = 1000
+# Narrower pictures [px] have half the font, or their overlay would hide the robot.
+_SMALL_WIDTH = 480
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,10 @@ class Renderer:
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         model.vis.quality.offsamples = quality.samples
         model.vis.quality.shadowsize = quality.shadow_size
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        font = mujoco.mjtFontScale.mjFONTSCALE_100
+        if width < _SMALL_WIDTH:
+            font = mujoco.mjtFontScale.mjFONTSCALE_50
+        self._context = mujoco.MjrContext(model, font)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         self._option = mujoco.MjvOption()

@@ -18,6 +18,7 @@ from sim_bridge.types import SimState
 
 AUTO_CAMERA = "auto"
 _PICTURE_SCALE = 2
+_SEPARATOR_PX = 2
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class View:
             self._renderer.draw(data, camera or followed, None if index else overlay)
             for index, camera in enumerate(self._cameras)
         ]
+        for picture in pictures[1:]:
+            picture[:, :_SEPARATOR_PX] = 0
         return pictures[0] if len(pictures) == 1 else np.hstack(pictures)
 
     def picture(self) -> np.ndarray:
