@@ -60,8 +60,8 @@ class EvaluationSettings:
     def identity(self) -> dict[str, Any]:
         """What decides the results: two runs that agree in it may be merged."""
         content = {k: v for k, v in asdict(self).items() if k not in _INCIDENTAL}
-        if not self.trajectories:
-            del content["trajectories"]  # as it was in the folders of runs before there were any
+        # A collection may grow; a folder of results without files does not speak of them.
+        del content["episodes" if self.trajectories else "trajectories"]
         return {**content, "checkpoint_sha256": _fingerprint(self.policy)}
 
 

@@ -49,11 +49,11 @@ def test_collects_from_running_bridges_goes_on_and_replays(bridges, tmp_path):
     assert trajectories[0].meta == {"policy": "expert"}
     assert not np.array_equal(trajectories[0].actions[:20], trajectories[1].actions[:20])
 
-    again = run("policy_node.collect", *options, "--episodes", "2", "--output", folder, env=bridges)
-    assert again.returncode == 0 and "2 episodes" in again.stdout
-    assert [f.stat().st_mtime_ns for f in files] == [
-        f.stat().st_mtime_ns for f in sorted(folder.glob("*.npz"))
-    ]
+    times = [f.stat().st_mtime_ns for f in files]
+    more = run("policy_node.collect", *options, "--episodes", "3", "--output", folder, env=bridges)
+    assert more.returncode == 0 and "3 episodes" in more.stdout, more.stderr
+    assert [f.stat().st_mtime_ns for f in files] == times
+    assert load_trajectory(folder / "episode_0002.npz").seed == 7
 
     replayed = run("sim_bridge.replay", files[1], "--namespace", "env_0", env=bridges)
     assert replayed.returncode == 0, replayed.stderr
@@ -62,4 +62,5 @@ def test_collects_from_running_bridges_goes_on_and_replays(bridges, tmp_path):
 
 def test_what_was_measured_before_trajectories_were_kept_can_go_on():
     assert "trajectories" not in EvaluationSettings("hold").identity()
-    assert EvaluationSettings("hold", trajectories=True).identity()["trajectories"] is True
+    collection = EvaluationSettings("hold", trajectories=True)
+    assert collection.identity()["trajectories"] is True and "episodes" not in collection.identity()
