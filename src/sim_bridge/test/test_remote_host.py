@@ -238,6 +238,30 @@ def test_a_stale_bridge_is_stopped_and_a_living_one_is_not(cache):
             second.check()
 
 
+@pytest.mark.parametrize("why", ["input closed", "silence"])
+def test_the_far_side_ends_by_itself_when_nobody_is_there(why, cache, tmp_path):
+    launcher = tmp_path / "tools/launch"
+    launcher.parent.mkdir()
+    launcher.write_text("import time\nprint('launched', flush=True)\ntime.sleep(1000)\n")
+    code = f"""
+import sys
+from sim_bridge import remote_host_agent as agent
+agent.SILENCE_S = {1.0 if why == "silence" else WAIT_S}
+sys.exit(agent.main(["--domain", "1", "x.launch.xml"]))
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as agent:
+        assert '"started"' in agent.stdout.readline() + agent.stdout.readline()
+        assert len(_started(cache)) == 1
+        if why == "input closed":
+            agent.stdin.close()
+        assert agent.wait(WAIT_S) == 0
+        assert f'"why": "{why}"' in agent.stdout.read()
+        assert not _started(cache)
+
+
 def test_arguments_and_paths_are_never_run_by_a_shell(ssh, tmp_path):
     workspace = tmp_path / "it's a $(touch there); workspace"
     workspace.symlink_to(ROOT)
