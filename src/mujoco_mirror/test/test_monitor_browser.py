@@ -78,7 +78,7 @@ def monitor(folder, env):
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, env):
+def served(tmp_path_factory, env, simulated):
     with monitor(tmp_path_factory.mktemp("monitor"), env) as process:
         yield process.started()
 
