@@ -201,7 +201,7 @@ class MirrorNode(Node):
         return self._viewer is not None or any(self._while_up(count) for count in counts)
 
     def _on_watcher(self, matched: QoSPublisherMatchedInfo) -> None:
-        if matched.current_count_change > 0:
+        if matched.total_count_change > 0:  # another one may have left at the same time
             self._worker.submit(WatcherJoined())
 
     def _open_viewer(self, view: View) -> None:
