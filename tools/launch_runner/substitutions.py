@@ -26,29 +26,34 @@ class Scope:
     file: Path = Path()
 
     def expand(self, text: str) -> str:
-        """``text`` with every substitution replaced; LaunchError on an unknown one."""
-        while match := _INNERMOST.search(text):
-            text = text[: match.start()] + self._evaluate(match[1]) + text[match.end() :]
-        if "$(" in text:
-            raise LaunchError(f"{text!r}: a substitution is not closed")
-        return text
+        """``text`` with every substitution replaced, and none in the values; LaunchError on an
+        unknown one."""
+        marked, values = self._mark(text)
+        return _restore(marked, values)
 
     def words(self, text: str) -> list[str]:
         """Split like a shell, then expand: a substituted value never falls apart."""
+        marked, values = self._mark(text)
+        try:
+            parts = shlex.split(marked)
+        except ValueError as error:
+            raise LaunchError(f"{text!r}: {error}") from None
+        return [_restore(part, values) for part in parts]
+
+    def _mark(self, text: str) -> tuple[str, list[str]]:
+        """Marks in the place of the substitutions, and their values."""
         values: list[str] = []
 
         def keep(match: re.Match[str]) -> str:
-            inner = _MARK.sub(lambda m: values[int(m[1])], match[1])
-            values.append(self._evaluate(inner))
+            values.append(self._evaluate(_restore(match[1], values)))
             return f"\x00{len(values) - 1}\x00"
 
-        while _INNERMOST.search(text):
-            text = _INNERMOST.sub(keep, text, count=1)
-        try:
-            parts = shlex.split(text)
-        except ValueError as error:
-            raise LaunchError(f"{text!r}: {error}") from None
-        return [_MARK.sub(lambda m: values[int(m[1])], part) for part in parts]
+        marked = text
+        while _INNERMOST.search(marked):
+            marked = _INNERMOST.sub(keep, marked, count=1)
+        if "$(" in marked:
+            raise LaunchError(f"{text!r}: a substitution is not closed")
+        return marked, values
 
     def _evaluate(self, expression: str) -> str:
         name, _, rest = expression.strip().partition(" ")
@@ -75,3 +80,7 @@ class Scope:
         if len(arguments) == 2:
             return arguments[1]
         raise LaunchError(f"{what} {arguments[0]!r} is not set")
+
+
+def _restore(marked: str, values: list[str]) -> str:
+    return _MARK.sub(lambda mark: values[int(mark[1])], marked)

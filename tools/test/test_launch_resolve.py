@@ -110,9 +110,18 @@ def test_a_substituted_value_stays_one_word(plan_of):
     assert plan.processes[0].command == ("say", "x y", "/home/me", "none")
 
 
+def test_a_value_is_not_expanded_again(plan_of):
+    plan = plan_of(
+        '<arg name="a"/><let name="b" value="$(var a)!"/><executable cmd="say $(var b)"/>',
+        a="$(env HOME)",
+    )
+    assert plan.processes[0].command == ("say", "$(env HOME)!")
+
+
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
+        ('<executable cmd="$(env HOME"/>', "a substitution is not closed"),
         ('<push_ros_namespace namespace="x"/>', "<push_ros_namespace> is not supported"),
         ('<executable cmd="x" shell="true"/>', "'shell' of <executable> is not supported"),
         ('<executable cmd="$(anon x)"/>', r"\$\(anon x\) is not supported"),
