@@ -1,5 +1,33 @@
-"""For all tests: draw without a display, whichever test imports MuJoCo first."""
+"""For all tests: draw without a display, whichever test imports MuJoCo first; a summary."""
 
 import os
 
 os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Which simulators the conformance suite ran on; from reports, which workers send as well."""
+    ran = _conformance_cases(terminalreporter.getreports("passed"))
+    skipped = {
+        f"{name} ({reason})"
+        for name, reason in _conformance_cases(terminalreporter.getreports("skipped")).items()
+        if "no Python module" in reason
+    }
+    if ran:
+        terminalreporter.write_line(
+            f"conformance: {', '.join(ran)}"
+            + (f"; skipped: {', '.join(sorted(skipped))}" if skipped else "")
+        )
+
+
+def _conformance_cases(reports):
+    """Reason to skip (empty when it passed) by simulator."""
+    return {
+        report.nodeid.rpartition("[")[2].rstrip("]"): str(report.longrepr[2]).removeprefix(
+            "Skipped: "
+        )
+        if report.longrepr
+        else ""
+        for report in reports
+        if "TestConformance" in report.nodeid
+    }

@@ -37,34 +37,6 @@ def node(domain_id):
     context.try_shutdown()
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Which simulators the conformance suite ran on; from reports, which workers send as well."""
-    ran = _conformance_cases(terminalreporter.getreports("passed"))
-    skipped = {
-        f"{name} ({reason})"
-        for name, reason in _conformance_cases(terminalreporter.getreports("skipped")).items()
-        if "no Python module" in reason
-    }
-    if ran:
-        terminalreporter.write_line(
-            f"conformance: {', '.join(ran)}"
-            + (f"; skipped: {', '.join(sorted(skipped))}" if skipped else "")
-        )
-
-
-def _conformance_cases(reports):
-    """Reason to skip (empty when it passed) by simulator."""
-    return {
-        report.nodeid.rpartition("[")[2].rstrip("]"): str(report.longrepr[2]).removeprefix(
-            "Skipped: "
-        )
-        if report.longrepr
-        else ""
-        for report in reports
-        if "TestConformance" in report.nodeid
-    }
-
-
 def _state_or_none(client):
     """A first answer is lost when the bridge has not yet discovered who asks."""
     try:
