@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from peers import KINDS, PeerClient
 from rows import Row, row
+from tqdm import tqdm
+
 from sim_bridge.remote_env import RemoteEnv
 from sim_bridge.testing import Process, free_domain_id, wait_until
-from tqdm import tqdm
 
 _SIMULATOR, _TASK = "gymnasium", "SO101PickPlace-v0"
 _HOLD = np.array([0.0, 0.0, 0.0, 1.0], dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import sys
@@ -21,6 +22,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.task import Future
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from sim_interfaces import msg as m
 from sim_interfaces import srv
@@ -285,6 +287,13 @@ def _log_to_console() -> None:
 
 
 def main(args: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="mirror",
+        description="Show a simulator's state in a local MuJoCo model: pictures, video, fidelity.",
+        epilog=f"Parameters: {MirrorParameters.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(remove_ros_args(args if args is not None else sys.argv)[1:])
     rclpy.init(args=args)
     _log_to_console()
     executor, node = SingleThreadedExecutor(), None

@@ -12,7 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
+
+try:
+    import torch
+except ModuleNotFoundError:
+    from policy_node.learn import NEEDS_TORCH
+
+    raise SystemExit(NEEDS_TORCH) from None
 
 from policy_node.learn.model import ChunkTransformer, ModelSettings
 from policy_node.learn.so101 import SPEC

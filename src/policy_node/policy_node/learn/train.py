@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+
+try:
+    import torch
+except ModuleNotFoundError:
+    from policy_node.learn import NEEDS_TORCH
+
+    raise SystemExit(NEEDS_TORCH) from None
 from tqdm import tqdm
 
 from policy_node.learn.dataset import Chunks, Demonstrations, chunks, split
