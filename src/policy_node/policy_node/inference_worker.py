@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 _ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
 _LATE_CHECK_S = 0.2
-_QUICK_S = 0.002  # not worth the change of thread, which can cost as much
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,8 @@ class InferenceWorker:
     """Serves one request at a time, or several in one inference when the policy can.
 
     Clients take turns. ``done`` of each request is called once, in a thread of the worker's, with
-    the outcome or the exception: Busy when it waited too long for its turn. A policy that was
-    quick the last time, and waits for no server, is asked in the caller's thread when nobody
-    else is being served. ``infer`` and the like may be called from any thread and raise Busy at
-    once instead of letting a queue grow.
+    the outcome or the exception: Busy when it waited too long for its turn. ``infer`` and the
+    like may be called from any thread and raise Busy at once instead of letting a queue grow.
     """
 
     def __init__(
@@ -87,8 +84,6 @@ class InferenceWorker:
         self._waiting = 0
         self._last_asked: dict[str, float] = {}
         self._last_inference_s = 0.0
-        self._turn = threading.Lock()  # who holds it may ask a policy
-        self._quick: set[tuple[str, str]] = set()  # client and address, as of the last inference
         self._closed = False
         self._ended = threading.Event()
         self._threads = (
@@ -104,9 +99,7 @@ class InferenceWorker:
         self, client_id: str, observation: Observation, done: Done, address: str = ""
     ) -> None:
         """``address`` chooses a policy other than the served one; ``done`` gets an Inference."""
-        job = _Job(client_id, None, done, address, observation)
-        if (client_id, address) not in self._quick or not self._serve_at_once(job):
-            self._put(job)
+        self._put(_Job(client_id, None, done, address, observation))
 
     def reset(self, client_id: str, seed: int | None, instruction: str, done: Done) -> None:
         """Start an episode of one client, in order with its other requests."""
@@ -150,32 +143,15 @@ class InferenceWorker:
                 self._last_asked[job.client_id] = job.queued
             self._lock.notify_all()
 
-    def _serve_at_once(self, job: _Job) -> bool:
-        """False when somebody else is served, or comes first."""
-        if not self._turn.acquire(blocking=False):
-            return False
-        try:
-            with self._lock:
-                if self._queues or self._closed:
-                    return False
-                job.queued = self._last_asked[job.client_id] = time.perf_counter()
-            self._serve(job)
-            return True
-        finally:
-            self._turn.release()
-
     def _work(self) -> None:
         while True:
             with self._lock:
                 while not self._queues and not self._closed:
                     self._lock.wait()
-            with self._turn:
-                with self._lock:
-                    if self._closed:
-                        return
-                    job = self._pop(next(iter(self._queues))) if self._queues else None
-                if job is not None:
-                    self._serve(job)
+                if self._closed:
+                    return
+                job = self._pop(next(iter(self._queues)))
+            self._serve(job)
 
     def _pop(self, client_id: str) -> _Job:
         """The client's oldest request; the client goes to the back of the line."""
@@ -209,7 +185,6 @@ class InferenceWorker:
     def _serve(self, job: _Job) -> None:
         try:
             if job.run is not None:
-                self._quick.clear()  # what was loaded may not be any more
                 job.run()
                 job.tell(None)
                 return
@@ -261,10 +236,6 @@ class InferenceWorker:
                 job.tell(error)
             return
         seconds = self._last_inference_s = time.perf_counter() - started
-        quick = seconds < _QUICK_S and not policy.spec.remote
-        note = self._quick.add if quick else self._quick.discard
-        for job in batch:
-            note((job.client_id, job.address))
         for job, chunk in zip(batch, chunks, strict=True):
             job.tell(_outcome(chunk, policy.spec, started - job.queued, seconds))
 

@@ -17,8 +17,7 @@ class PolicySpec:
     ``kind`` is how it was addressed (``expert``, ``replay``, ``openpi`` ...), ``description`` one
     line for people, ``action_names`` its outputs in order (empty: the task's own order),
     ``dt_s`` the time between two actions (0: the task's control period), ``image_keys`` the
-    images it must be given, ``max_batch`` how many observations one inference may hold;
-    ``remote`` says that it asks a server, and may have to wait for that one.
+    images it must be given, ``max_batch`` how many observations one inference may hold.
     """
 
     kind: str
@@ -28,7 +27,6 @@ class PolicySpec:
     dt_s: float = 0.0
     image_keys: tuple[str, ...] = ()
     max_batch: int = 1
-    remote: bool = False
 
 
 class Policy(Protocol):

@@ -2,7 +2,6 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,29 +110,6 @@ def test_inference_runs_in_the_worker_and_reports_its_times(harness, arm_observa
     assert outcome.actions.shape == (3, 2) and outcome.spec.kind == "test"
     assert outcome.inference_time_s >= 0.02 and 0 <= outcome.queue_time_s < 20
     assert h.source.threads == {"inference"}
-
-
-def test_a_quick_policy_is_asked_where_the_request_came_a_slow_or_remote_one_is_not(
-    harness, arm_observation
-):
-    here = threading.current_thread().name
-    for remote, seconds, threads in (
-        (False, 0.0, {"inference", here}),
-        (False, 0.01, {"inference"}),
-        (True, 0.0, {"inference"}),
-    ):
-        h = harness(Source(seconds=seconds))
-        h.source.spec = replace(h.source.spec, remote=remote)
-        for step in range(5):
-            h.infer("a", arm_observation(step=step))
-            h.wait("a", step + 1)
-        assert h.source.threads == threads
-        h.worker.reset("a", 1, "", h.results["a"].append)
-        h.infer("a", arm_observation(step=9))
-        h.wait("a", 7)
-        assert [e[1] for e in h.source.events if e[0] == "a"] == [
-            "reset", 0, 1, 2, 3, 4, "reset", 9
-        ]  # fmt: skip
 
 
 def test_each_client_has_its_own_policy_and_resets_keep_their_place(harness, arm_observation):

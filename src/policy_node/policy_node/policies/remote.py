@@ -197,7 +197,6 @@ class RemoteSource:
             action_names=key_map.action_names,
             horizon=info.horizon or 1,
             image_keys=key_map.cameras,
-            remote=True,
         )
 
     def for_client(self, client_id: str) -> RemotePolicy:
