@@ -22,7 +22,7 @@ demo:
 
 test:
 	@tools/setup --tests --apt
-	@exec tools/run python -m pytest -n 3 --dist loadfile
+	@exec tools/run python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench:
 	@tools/setup --tests

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MAX_CLIENTS = 64
+_LOOK_AGAIN_MS = 1000
 _ENDPOINTS = ("ping", "get_action", "reset", "get_modality_config")
 
 
@@ -54,8 +55,9 @@ class GrootZmqServer:
         router.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         try:
             router.bind(f"tcp://{self._access.host}:{port or '*'}")
+            bound = int(router.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
             receiver = asyncio.create_task(self._receive(router))
-            yield int(router.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
+            yield bound
             receiver.cancel()
             await asyncio.gather(receiver, return_exceptions=True)
         finally:
@@ -67,6 +69,10 @@ class GrootZmqServer:
         answering: set[asyncio.Task] = set()
         try:
             while True:
+                # A ZMQ socket tells its loop of a change only, and a change that was missed leaves
+                # every client waiting: look again from time to time.
+                while not await router.poll(_LOOK_AGAIN_MS):
+                    pass
                 frames = await router.recv_multipart()
                 if len(frames) < 2:  # no request: a peer that is not a REQ socket
                     continue
