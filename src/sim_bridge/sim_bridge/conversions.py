@@ -178,7 +178,9 @@ def from_chunk_msg(chunk: m.ActionChunk) -> t.ActionChunk:
     )
 
 
-def to_step_info_msg(state: t.SimState, action: np.ndarray, outcome: t.StepOutcome) -> m.StepInfo:
+def to_step_info_msg(
+    state: t.SimState, action: np.ndarray, outcome: t.StepOutcome, wall_time_s: float
+) -> m.StepInfo:
     out = m.StepInfo()
     out.header.stamp = to_time(state.time_s)
     out.header.frame_id = WORLD_FRAME
@@ -187,7 +189,7 @@ def to_step_info_msg(state: t.SimState, action: np.ndarray, outcome: t.StepOutco
     out.reward = float(outcome.reward)
     out.terminated, out.truncated = outcome.terminated, outcome.truncated
     out.success = outcome.success
-    out.wall_time = outcome.wall_time_s
+    out.wall_time = wall_time_s
     return out
 
 

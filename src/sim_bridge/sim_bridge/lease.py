@@ -56,15 +56,10 @@ class Lease:
 
     def acquire(self, client_id: str, lease_s: float = 0.0) -> None:
         """Take or renew control. LeaseHeld when another client has it."""
-        if not client_id:
-            raise InvalidRequest("client_id is empty; choose one that is unique to the client")
         if not 0.0 <= lease_s < float("inf"):
             raise InvalidRequest(f"lease {lease_s} s; valid: 0 (default) or a positive time")
         self._check_free(client_id)
-        if self.holder().client_id != client_id or lease_s:
-            self._lease_s = lease_s or self._default_s
-        self._holder = client_id
-        self._touch()
+        self._take(client_id, lease_s)
 
     def release(self, client_id: str) -> None:
         """Give control back. LeaseHeld when another client has it."""
@@ -90,19 +85,27 @@ class Lease:
             return client.answer
         if sequence != client.last_sequence + 1:
             raise SequenceGap(_gap(client_id, sequence, client.last_sequence))
-        self.acquire(client_id)
+        self._take(client_id)
         answer = action()
         client.last_sequence, client.kind, client.answer = sequence, kind, answer
         self._touch()
         return answer
 
     def _check_free(self, client_id: str) -> None:
-        holder = self.holder()
-        if holder.client_id not in ("", client_id):
+        if not client_id:
+            raise InvalidRequest("client_id is empty; choose one that is unique to the client")
+        if self._holder not in ("", client_id) and self._clock() < self._expires:
+            holder = self.holder()
             raise LeaseHeld(
                 f"client {holder.client_id!r} has control; it is free {holder.expires_in_s:.1f} s "
                 f"after that client's last request (asked by {client_id!r})"
             )
+
+    def _take(self, client_id: str, lease_s: float = 0.0) -> None:
+        if self._holder != client_id or lease_s or self._clock() >= self._expires:
+            self._lease_s = lease_s or self._default_s
+        self._holder = client_id
+        self._touch()
 
     def _touch(self) -> None:
         self._expires = self._clock() + self._lease_s

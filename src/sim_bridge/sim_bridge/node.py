@@ -80,10 +80,14 @@ class SimBridge(Node):
         self._late = record
 
     def settle(self) -> None:
-        if self._late is not None:
-            record, self._late = self._late, None
+        record, self._late = self._late, None
+        if record is None or not self.wanted():
+            return
+        try:
             self._topics.publish(record)
-            self._cameras.publish(record.state.time_s)
+            self._cameras.publish(record.read_state().time_s)
+        except BridgeError as error:  # a state that is none, after a step that went well
+            self.get_logger().error(f"not published: {error}")
 
 
 def _read_parameters(args: list[str] | None) -> BridgeParameters:

@@ -45,13 +45,15 @@ class StepPublishers:
         )
 
     def publish(self, record: StepRecord) -> None:
-        state = record.state
+        state = record.read_state()
         if _heard(self._clock):
             self._clock.publish(Clock(clock=to_time(state.time_s)))
         if _heard(self._state):
             self._state.publish(to_state_msg(state))
         if record.action is not None and _heard(self._info):
-            self._info.publish(to_step_info_msg(state, record.action, record.outcome))
+            self._info.publish(
+                to_step_info_msg(state, record.action, record.outcome, record.wall_time_s)
+            )
         if _heard(self._joints):
             self._joints.publish(to_joint_state_msg(state))
         if _heard(self._tf):

@@ -99,7 +99,7 @@ class ControlServices:
             success=[o.success for o in outcomes],
             observation=to_observation_msg(answer.observation, request.jpeg),
             info_json=_info(answer),
-            sim_wall_time=sum(o.wall_time_s for o in outcomes),
+            sim_wall_time=answer.sim_wall_time_s,
         )
 
     def _step_lean(self, request: srv.StepLean.Request) -> srv.StepLean.Response:
@@ -114,7 +114,7 @@ class ControlServices:
             flags=array("B", [_flags(o) for o in outcomes]),
             observation=self._observations.pack(answer.observation.arrays),
             info_json=_info(answer),
-            sim_wall_time=sum(o.wall_time_s for o in outcomes),
+            sim_wall_time=answer.sim_wall_time_s,
         )
 
     def _set_state(self, request: srv.SetState.Request) -> srv.SetState.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,23 +20,27 @@ DEFAULT_LEASE_S = 10.0
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One executed control step; ``action`` is None for a reset or a written state."""
+    """One executed control step; ``action`` is None for a reset or a written state.
 
-    state: SimState
+    ``read_state`` gives the state after it, as long as the scene does not change.
+    """
+
+    read_state: Callable[[], SimState]
     outcome: StepOutcome
     action: np.ndarray | None = None
+    wall_time_s: float = 0.0  # spent inside the simulator
 
 
 class Recorder(Protocol):
     """Is told of every reset, written state and control step, in the thread of the caller."""
 
     def wanted(self) -> bool:
-        """Whether anybody listens: asked once a request, no record is built when not."""
+        """Whether anybody listens; asked before the steps of a chunk."""
 
     def record(self, record: StepRecord) -> None: ...
 
     def settle(self) -> None:
-        """The scene is about to change: show now what the last record still describes."""
+        """The scene is about to change: read now what the last record still describes."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Answer:
     state: SimState | None
     observation: Observation
     outcomes: tuple[StepOutcome, ...]
+    sim_wall_time_s: float = 0.0
 
 
 class Session:
@@ -75,6 +80,7 @@ class Session:
         self._ended = ""
         self._scene = 0
         self._own_pace = own_pace
+        self._read: SimState | None = None  # the state now, if it was read already
 
     @property
     def episode(self) -> int:
@@ -119,7 +125,8 @@ class Session:
         check_cameras(cameras, self.simulator.spec.cameras)
         if state is not None:
             self._check_state(state)
-        outcome = _guard("reset", lambda: self.simulator.reset(seed, state, options))
+        self._read = None
+        outcome = _guard("reset", self.simulator.reset, seed, state, options)
         self._episode, self._step, self._ended = self._episode + 1, 0, ""
         return self._answer(self._written(outcome), (outcome,), cameras)
 
@@ -159,16 +166,17 @@ class Session:
             raise IncorrectState(f"the episode is over ({self._ended}); reset first")
         check_cameras(cameras, self.simulator.spec.cameras)
         rows = check_actions(actions, num_steps, self.simulator.spec.action)
-        outcomes = self._take_steps(rows)
+        outcomes, spent_s = self._take_steps(rows)
         state = None if lean else self._state()
-        return self._answer(state, outcomes, cameras)
+        return self._answer(state, outcomes, cameras, spent_s)
 
     def set_state(self, client_id: str, sequence: int, state: SimState) -> Answer:
         def run() -> Answer:
             if self._episode == 0:
                 raise IncorrectState("no episode yet; reset first, or reset with this state")
             self._check_state(state)
-            outcome = _guard("set_state", lambda: self.simulator.set_state(state))
+            self._read = None
+            outcome = _guard("set_state", self.simulator.set_state, state)
             self._ended = ""
             return self._answer(self._written(outcome), (outcome,), ())
 
@@ -193,51 +201,64 @@ class Session:
         if self._own_pace:
             raise IncorrectState("the bridge steps in real time; send joint commands instead")
 
-    def _take_steps(self, rows: np.ndarray) -> tuple[StepOutcome, ...]:
-        """Step through ``rows (n, A)`` until the episode ends."""
-        heard = self._recorder is not None and self._recorder.wanted()
-        recorder = self._recorder if heard else None
-        outcomes = []
+    def _take_steps(self, rows: np.ndarray) -> tuple[tuple[StepOutcome, ...], float]:
+        """Step through ``rows (n, A)`` until the episode ends; also the seconds it took."""
+        recorder = self._recorder
+        # A single step is recorded anyway: whether anybody listens is asked after the answer.
+        if recorder is not None and len(rows) > 1 and not recorder.wanted():
+            recorder = None
+        outcomes, spent_s = [], 0.0
         for action in rows:
             if recorder is not None:
                 recorder.settle()
+            self._read = None
             start = time.perf_counter()
             try:
-                outcome = _guard("step", lambda a=action: self.simulator.step(a))
+                outcome = _guard("step", self.simulator.step, action)
             except OperationFailed:
                 self._ended = f"the simulator failed after step {self._step}"
                 raise
-            outcome = replace(outcome, wall_time_s=time.perf_counter() - start)
+            wall_time_s = time.perf_counter() - start
+            spent_s += wall_time_s
             self._step += 1
             outcomes.append(outcome)
             if recorder is not None:
-                recorder.record(StepRecord(self._state(), outcome, action))
+                recorder.record(StepRecord(self._state, outcome, action, wall_time_s))
             if outcome.terminated or outcome.truncated:
                 kind = "terminated" if outcome.terminated else "truncated"
                 self._ended = f"{kind} at step {self._step}"
                 break
-        return tuple(outcomes)
+        return tuple(outcomes), spent_s
 
     def _written(self, outcome: StepOutcome) -> SimState:
         """The state after a reset or set_state, recorded."""
         self._scene += 1
-        state = self._state()
-        if self._recorder is not None and self._recorder.wanted():
-            self._recorder.record(StepRecord(state, outcome))
-        return state
+        self._read = None
+        if self._recorder is not None:
+            self._recorder.record(StepRecord(self._state, outcome))
+        return self._state()
 
     def _answer(
-        self, state: SimState | None, outcomes: tuple[StepOutcome, ...], cameras: Sequence[str]
+        self,
+        state: SimState | None,
+        outcomes: tuple[StepOutcome, ...],
+        cameras: Sequence[str],
+        spent_s: float = 0.0,
     ) -> Answer:
         if state is None:
             observation = Observation(
                 episode=self._episode, step=self._step, arrays=outcomes[-1].arrays
             )
-            return Answer(None, observation, outcomes)
-        return Answer(state, self._observation(state, outcomes[-1], cameras), outcomes)
+        else:
+            observation = self._observation(state, outcomes[-1], cameras)
+        return Answer(state, observation, outcomes, spent_s)
 
     def _state(self, native: bool = False) -> SimState:
-        return self.simulator.state(native).with_counters(self._episode, self._step)
+        if native:
+            return self.simulator.state(native=True).with_counters(self._episode, self._step)
+        if self._read is None:
+            self._read = self.simulator.state().with_counters(self._episode, self._step)
+        return self._read
 
     def _observation(
         self, state: SimState, outcome: StepOutcome, cameras: Sequence[str]
@@ -259,10 +280,10 @@ class Session:
         check_state(state, now.joint_names, now.body_names)
 
 
-def _guard(what: str, call: Callable[[], Any]) -> Any:
+def _guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     """A simulator's own exception as OperationFailed, so that the bridge lives on."""
     try:
-        return call()
+        return call(*arguments)
     except BridgeError:
         raise
     except Exception as error:

@@ -162,7 +162,6 @@ class StepOutcome:
     truncated: bool = False
     success: bool = False
     info: dict[str, Any] = field(default_factory=dict)
-    wall_time_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ def _check_block(
 
 def check_cameras(names: Sequence[str], cameras: Sequence[CameraSpec]) -> None:
     """NotFound when a camera is not offered."""
+    if not names:
+        return
     known = [camera.name for camera in cameras]
     for name in names:
         if name not in known:

@@ -21,6 +21,7 @@ class Counter:
         self._ends_at = ends_at
         self.steps = 0
         self.position = 0.0
+        self.reads = 0
         self.explode = False
         self.spec = SimSpec(
             simulator="counter",
@@ -49,6 +50,7 @@ class Counter:
         return StepOutcome({}, reward=1.0, terminated=self.steps >= self._ends_at)
 
     def state(self, native=False):
+        self.reads += 1
         return SimState(
             time_s=self.steps * 0.1,
             joint_names=("r/slide",),
@@ -89,8 +91,12 @@ class Records(list):
     def wanted(self):
         return self.listening
 
+    def __init__(self):
+        self.steps = []
+
     def record(self, record):
         self.append(record)
+        self.steps.append(record.read_state().step)
 
     def settle(self):
         pass
@@ -119,15 +125,24 @@ def test_a_chunk_takes_every_row_and_records_each_step(session, records):
     assert answer.state.step == 3
     assert answer.state.joint_positions[0] == pytest.approx(0.6)
     assert [o.reward for o in answer.outcomes] == [1.0, 1.0, 1.0]
-    assert [r.state.step for r in records] == [0, 1, 2, 3]
+    assert records.steps == [0, 1, 2, 3]
     assert records[0].action is None and records[2].action[0] == 0.2
 
 
-def test_nothing_is_recorded_that_nobody_wants(session, records):
+def test_a_chunk_that_nobody_wants_is_not_recorded(session, records):
     records.listening = False
     session.reset("a", 1)
     assert session.step("a", 2, [0.1, 0.2], 2).state.step == 2
-    assert not records
+    assert records.steps == [0]
+
+
+def test_a_record_reads_the_state_when_it_is_wanted(session, simulator, records):
+    session.reset("a", 1)
+    session.step_lean("a", 2, [0.1])
+    reads = simulator.reads
+    assert records[-1].read_state().joint_positions[0] == pytest.approx(0.1)
+    assert session.step("a", 3, [0.1]).state is records[-1].read_state()
+    assert simulator.reads == reads + 1
 
 
 def test_a_lean_answer_has_arrays_but_no_state(session):

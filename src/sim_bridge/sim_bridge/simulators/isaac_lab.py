@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim_bridge.errors import OperationFailed
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.simulators import isaac_lab_memory as memory
 from sim_bridge.simulators import spaces
@@ -175,8 +176,12 @@ class IsaacLabSimulator:
         terminated: bool = False,
         truncated: bool = False,
     ) -> StepOutcome:
+        arrays = _arrays(self._env.single_observation_space["policy"], observation["policy"])
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise OperationFailed(f"the engine's {name} is not finite: {array}; reset")
         return StepOutcome(
-            arrays=_arrays(self._env.single_observation_space["policy"], observation["policy"]),
+            arrays=arrays,
             reward=reward,
             terminated=terminated,
             truncated=truncated and not terminated,
