@@ -17,6 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from sim_interfaces import msg as m
 
 from sim_bridge import names, qos
+from sim_bridge.domains import free_domain_id
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.remote_env import RemoteEnv
 from sim_bridge.remote_host_agent import machine_id
@@ -28,7 +29,6 @@ from sim_bridge.remote_host_connection import (
     agent_command,
 )
 from sim_bridge.remote_host_tunnel import Tunnel
-from sim_bridge.testing import free_domain_id
 from sim_bridge.waiting import Receiver
 
 __all__ = ["BridgeDied", "HostUnreachable", "RemoteHost", "RemoteHostError"]

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# Fast DDS listens on 7400 + 250 * domain + 10 (first participant, metatraffic unicast).
-_METATRAFFIC_PORT = 7410
-_held: list[socket.socket] = []
+from sim_bridge.domains import free_domain_id
 
-
-def free_domain_id() -> int:
-    """A ROS domain id that nobody uses on this machine, kept reserved for this process.
-
-    The reservation is a bound TCP port: parallel test processes on one machine never share
-    a domain, and the port goes back to the system when the process ends.
-    """
-    for domain in range(1, 100):
-        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            holder.bind(("127.0.0.1", 57000 + domain))
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind(("0.0.0.0", _METATRAFFIC_PORT + 250 * domain))
-        except OSError:
-            holder.close()
-            continue
-        _held.append(holder)
-        return domain
-    raise RuntimeError("no free ROS domain id between 1 and 99")
+__all__ = ["Process", "free_domain_id", "wait_until"]
 
 
 def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> object:
