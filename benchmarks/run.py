@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,10 +36,15 @@ def main() -> int:
     unknown = [name for name in chosen if name not in MODULES]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}; valid: {', '.join(MODULES)}")
-    rows = [row for name in chosen for row in _measure(name)]
+    # MuJoCo settles on a backend when it is imported, and takes one that needs a display.
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    rows = []
+    for name in chosen:
+        rows += _measure(name)
+        _write(rows)
     _print(rows)
-    _write(rows)
     over = [row.name for row in rows if not row.ok]
+    print(f"wrote {_REPORT / 'latest.json'} and latest.png beside it")
     print(f"over budget on this machine: {', '.join(over) or 'none'}")
     return 0
 
@@ -75,7 +81,6 @@ def _write(rows: list[Row]) -> None:
     merged = [r for r in old if r["name"] not in fresh] + list(fresh.values())
     path.write_text(json.dumps(merged, indent=2) + "\n")
     _plot(merged)
-    print(f"wrote {path} and {path.with_suffix('.png')}", file=sys.stderr)
 
 
 def _plot(rows: list[dict]) -> None:
