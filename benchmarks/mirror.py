@@ -120,9 +120,11 @@ def _filmed(
 
 
 def _bare_renderer(trajectory: Trajectory):
-    """Draws state ``index`` with MuJoCo's own renderer; milliseconds. None closes it."""
+    """Draws state ``index``, with the mirror's shadow geoms, by MuJoCo's own renderer;
+    milliseconds. None closes it."""
     quality = quality_named(_QUALITY)
-    model = load_scene(resolve_uri(_MODEL), quality).drawn
+    scene = load_scene(resolve_uri(_MODEL), quality)
+    model = scene.drawn
     model.vis.global_.offwidth, model.vis.global_.offheight = _SIZE
     model.vis.quality.offsamples = quality.samples
     mirror = Mirror(model, quiet=True)
@@ -137,6 +139,7 @@ def _bare_renderer(trajectory: Trajectory):
         mirror.apply(trajectory.state(index))
         start = time.perf_counter()
         renderer.update_scene(mirror.data, camera)
+        scene.floor_shadow.cast(renderer.scene, float(model.stat.extent))
         renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         renderer.render()
