@@ -10,11 +10,13 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rclpy
+from rcl_interfaces.srv import GetParameters
 from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -123,6 +125,7 @@ class Ros:
         self.verdicts = []
         self._node.create_subscription(m.StepInfo, names.VERDICT, self.verdicts.append, qos.LATCHED)
         self._rollout = ActionClient(self._node, Rollout, names.ROLLOUT)
+        self._parameters = self._node.create_client(GetParameters, "rollout/get_parameters")
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -134,10 +137,19 @@ class Ros:
 
     def start_rollout(self, episodes=1000):
         assert self._rollout.wait_for_server(TIMEOUT_S)
+        # A server that is seen may not see us yet, and its answer would be lost.
+        wait_until(self._rollout_answers, TIMEOUT_S, "the rollout knows this node")
         future = self._rollout.send_goal_async(Rollout.Goal(episodes=episodes))
         wait_until(future.done, TIMEOUT_S, "the rollout's answer")
         assert future.result().accepted
         return future.result()
+
+    def _rollout_answers(self):
+        asked = self._parameters.call_async(GetParameters.Request(names=["use_sim_time"]))
+        until = time.monotonic() + 1.0
+        while not asked.done() and time.monotonic() < until:
+            time.sleep(0.01)
+        return asked.done()
 
     def ended(self, goal):
         """How the rollout ended."""

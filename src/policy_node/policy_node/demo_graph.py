@@ -23,7 +23,7 @@ from sim_bridge.spec_conversions import from_spec_msg
 from sim_bridge.stopping import StopFlag
 from sim_bridge.types import SimSpec
 
-_BRIDGE_NODE, _POLICY_NODE = "sim_bridge", "policy_node"
+_BRIDGE_NODE, _POLICY_NODE, _ROLLOUT_NODE = "sim_bridge", "policy_node", "rollout"
 _SPIN_S = 0.1
 _REMINDER_S = 10.0
 _PARAMETER_S = 5.0
@@ -74,6 +74,8 @@ class DemoGraph:
         self, goal: Rollout.Goal, on_feedback: Callable[[Rollout.Feedback], None]
     ) -> Rollout.Result:
         """The result, whatever its code; TimedOut when the goal is not even accepted."""
+        # A server that is seen may not see us yet, and its answer would be lost.
+        self._parameter(_ROLLOUT_NODE, "use_sim_time")
         accepted = self._rollout.send_goal_async(
             goal, feedback_callback=lambda message: on_feedback(message.feedback)
         )

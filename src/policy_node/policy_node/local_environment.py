@@ -53,5 +53,5 @@ def _reply(answer: Answer) -> LocalReply:
         terminated=np.array([o.terminated for o in outcomes]),
         truncated=np.array([o.truncated for o in outcomes]),
         success=np.array([o.success for o in outcomes]),
-        sim_wall_time_s=sum(o.wall_time_s for o in outcomes),
+        sim_wall_time_s=answer.sim_wall_time_s,
     )
