@@ -125,7 +125,7 @@ class Ros:
         self.verdicts = []
         self._node.create_subscription(m.StepInfo, names.VERDICT, self.verdicts.append, qos.LATCHED)
         self._rollout = ActionClient(self._node, Rollout, names.ROLLOUT)
-        self._parameters = self._node.create_client(GetParameters, "rollout/get_parameters")
+        self._parameters = self._node.create_client(GetParameters, "companions/get_parameters")
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
