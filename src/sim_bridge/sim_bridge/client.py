@@ -53,9 +53,9 @@ class LeanReply:
 
     observation: Observation  # counters and arrays only
     info: dict[str, Any]
-    rewards: np.ndarray
-    flags: int
-    sim_wall_time_s: float
+    rewards: np.ndarray  # (steps taken,)
+    flags: int  # a sum of StepLean's constants
+    sim_wall_time_s: float  # of all steps together
 
     @property
     def terminated(self) -> bool:

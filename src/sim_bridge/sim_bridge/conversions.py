@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from sim_interfaces import msg as m
 
 from sim_bridge import types as t
-from sim_bridge.images import decode_jpeg, encode_jpeg, from_image_msg, octets, to_image_msg
+from sim_bridge.images import decode_jpeg, encode_jpeg, from_image_msg, to_image_msg
 from sim_bridge.names import WORLD_FRAME
 
 
@@ -74,7 +74,7 @@ def to_state_msg(state: t.SimState) -> m.SimState:
     out.target_names = list(state.target_names)
     out.target_positions = doubles(state.target_positions)
     out.native_format = state.native_format
-    out.native = octets(state.native)
+    out.native = array("B", state.native)
     return out
 
 

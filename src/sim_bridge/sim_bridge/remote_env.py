@@ -93,7 +93,7 @@ class RemoteEnv(gymnasium.Env):
         except SequenceGap:
             self._client.renew()  # the bridge was restarted and does not know us
             reply = self._client.reset(seed=seed, state=state, options=options)
-        return self._told(reply.observation), reply.info
+        return self._as_task_observation(reply.observation), reply.info
 
     def resume(self) -> SimState:
         """Go on where an earlier process with this ``client_id`` stopped, whatever stopped it.
@@ -124,7 +124,7 @@ class RemoteEnv(gymnasium.Env):
             terminated, truncated, success = reply.terminated, reply.truncated, reply.success
         self.sim_wall_time_s = reply.sim_wall_time_s
         info = {**reply.info, "success": success}
-        observation = self._told(reply.observation)
+        observation = self._as_task_observation(reply.observation)
         return observation, reply.rewards, terminated, truncated, info
 
     def get_state(self) -> SimState:
@@ -133,7 +133,7 @@ class RemoteEnv(gymnasium.Env):
 
     def set_state(self, state: SimState) -> Any:
         """Put the scene into a state; returns the observation there."""
-        return self._told(self._client.set_state(state).observation)
+        return self._as_task_observation(self._client.set_state(state).observation)
 
     def render(self) -> np.ndarray | None:
         """RGB ``(h, w, 3)`` uint8 of the chosen camera, drawn by the bridge."""
@@ -156,7 +156,7 @@ class RemoteEnv(gymnasium.Env):
         if self._owns_context:
             self._context.try_shutdown()
 
-    def _told(self, observation: Observation) -> Any:
+    def _as_task_observation(self, observation: Observation) -> Any:
         """Keep the bridge's observation; the task's part of it in the form of its space."""
         self.last_observation = observation
         arrays = observation.arrays

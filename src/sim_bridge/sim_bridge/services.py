@@ -20,7 +20,6 @@ from sim_bridge.conversions import (
     to_state_msg,
 )
 from sim_bridge.errors import OK, BridgeError, InvalidRequest, OperationFailed, unknown
-from sim_bridge.images import octets
 from sim_bridge.model_files import sha256_of
 from sim_bridge.session import Answer, Session
 from sim_bridge.spec_conversions import to_model_msg
@@ -165,7 +164,7 @@ class ControlServices:
 def _file(path: str, content: bytes, with_data: bool) -> m.File:
     out = m.File(path=path, size=len(content), sha256=sha256_of({path: content}))
     if with_data:
-        out.data = octets(content)
+        out.data = array("B", content)
     return out
 
 
