@@ -139,9 +139,18 @@ class Ros:
         assert self._rollout.wait_for_server(TIMEOUT_S)
         # A server that is seen may not see us yet, and its answer would be lost.
         wait_until(self._rollout_answers, TIMEOUT_S, "the rollout knows this node")
-        future = self._rollout.send_goal_async(Rollout.Goal(episodes=episodes))
-        wait_until(future.done, TIMEOUT_S, "the rollout's answer")
-        assert future.result().accepted
+        goal = Rollout.Goal(episodes=episodes)
+        handle = self._answer(lambda: self._rollout.send_goal_async(goal), "the rollout's answer")
+        assert handle.accepted
+        return handle
+
+    def _answer(self, ask, what):
+        """Asks in the spinning thread: rclpy's action client drops an answer that the executor
+        takes before the thread that asked has written down that it waits for one."""
+        asked = self._executor.create_task(ask)
+        wait_until(asked.done, TIMEOUT_S, what)
+        future = asked.result()
+        wait_until(future.done, TIMEOUT_S, what)
         return future.result()
 
     def _rollout_answers(self):
@@ -153,9 +162,12 @@ class Ros:
 
     def ended(self, goal):
         """How the rollout ended."""
-        future = goal.get_result_async()
-        wait_until(future.done, TIMEOUT_S, "the rollout ends")
-        return future.result().status
+        return self._answer(goal.get_result_async, "the rollout ends").status
+
+    def cancel(self, goal):
+        """The rollout's status once a request to stop it was accepted."""
+        self._answer(goal.cancel_goal_async, "the cancellation's answer")
+        return self.ended(goal)
 
     def close(self):
         self._executor.shutdown()
@@ -176,8 +188,7 @@ def rollout(ros, simulated):
     """A rollout that goes on for as long as the test."""
     goal = ros.start_rollout()
     yield goal
-    goal.cancel_goal_async()
-    ros.ended(goal)
+    ros.cancel(goal)
 
 
 class Page:
