@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import signal
 import sys
 import tempfile
 import threading
@@ -45,6 +46,8 @@ def main() -> int:
     parser.add_argument("--rate-hz", type=float, default=10.0)
     parser.add_argument("--report", type=Path, help="write the memory of every minute as CSV")
     options = parser.parse_args()
+    # However it is ended, the mirror ends with it; a shell's background job ignores SIGINT.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     domain_id = free_domain_id()
     words = ["--ros-args", "-p", "width:=320", "-p", "height:=240", "-p", "quality:=fast"]
     env = {"ROS_DOMAIN_ID": str(domain_id)}

@@ -102,7 +102,7 @@ def test_local_and_remote_policies_give_the_same_episodes(whole, tmp_path):
 
 def test_ctrl_c_stops_everything_and_keeps_what_is_finished(tmp_path):
     output = tmp_path / "out"
-    with evaluate(output, "--episodes", "40", "--num-envs", "2", "--max-steps", "10") as process:
+    with evaluate(output, "--episodes", "1000", "--num-envs", "2", "--max-steps", "10") as process:
         wait_until(lambda: lines(output), TIMEOUT_S, "an episode")
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGINT)
@@ -110,7 +110,7 @@ def test_ctrl_c_stops_everything_and_keeps_what_is_finished(tmp_path):
         assert "the same command goes on" in process.output()
         assert "Traceback" not in process.output()
     assert not any(c.is_running() and c.status() != "zombie" for c in children)
-    assert 1 <= len(lines(output)) < 40
+    assert 1 <= len(lines(output)) < 1000
 
 
 def test_videos_are_written_on_request(tmp_path):

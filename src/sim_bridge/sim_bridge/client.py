@@ -257,7 +257,7 @@ class BridgeClient:
         request.sequence = self._sequence + 1
         try:
             response = self._call(caller, request)
-        except TimedOut:
+        except (TimedOut, KeyboardInterrupt):
             self._in_doubt = True  # it may have been executed; the bridge knows the last number
             raise
         self._sequence = request.sequence

@@ -40,9 +40,7 @@ class StepPublishers:
 
     def heard(self) -> bool:
         """Whether anybody listens to any of them."""
-        return any(
-            map(_heard, (self._state, self._info, self._joints, self._clock, self._tf))
-        )
+        return any(map(_heard, (self._state, self._info, self._joints, self._clock, self._tf)))
 
     def publish(self, record: StepRecord) -> None:
         state = record.read_state()

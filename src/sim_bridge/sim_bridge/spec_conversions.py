@@ -58,9 +58,7 @@ def to_spec_msg(spec: t.SimSpec) -> m.SimSpec:
         observations=[_to_array_spec(o) for o in spec.observations],
         control_period=spec.control_period_s,
         max_episode_steps=spec.max_episode_steps,
-        cameras=[
-            m.CameraSpec(**{f: getattr(c, f) for f in _CAMERA_FIELDS}) for c in spec.cameras
-        ],
+        cameras=[m.CameraSpec(**{f: getattr(c, f) for f in _CAMERA_FIELDS}) for c in spec.cameras],
         model=to_model_msg(spec.model),
     )
 

@@ -1,14 +1,15 @@
-"""Ctrl-C and SIGTERM as a flag.
+"""Ctrl-C and SIGTERM, at times when they do no harm.
 
 A KeyboardInterrupt in the middle of a call into rclpy's extension module comes out of it as a
 SystemError, or not at all: now and then the process dies of it. So programs start rclpy with
 ``SignalHandlerOptions.NO`` and look at a flag between calls; as the context stays valid, they can
-still say goodbye.
+still say goodbye. In the scripts of users, where Ctrl-C raises, it waits for the call's end.
 """
 
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType
 
 
@@ -28,3 +29,29 @@ class StopFlag:
         self.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class LateInterrupt:
+    """Holds a KeyboardInterrupt back until the block's end; ``pressed`` says that one waits.
+
+    Does nothing in other threads, and where Ctrl-C does not raise.
+    """
+
+    def __enter__(self) -> LateInterrupt:
+        self.pressed = False
+        self._holds = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._holds:
+            signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._holds:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self.pressed:
+                raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = True

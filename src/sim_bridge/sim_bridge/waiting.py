@@ -23,6 +23,7 @@ from rclpy.qos import QoSProfile
 from rclpy.service import Service
 
 from sim_bridge.errors import TimedOut
+from sim_bridge.stopping import LateInterrupt
 
 try:
     from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
@@ -73,11 +74,11 @@ class Caller:
             return self._call_with_executor(request, timeout_s)
         context, handle = self._node.context, self._client.handle
         deadline = time.monotonic() + timeout_s
-        with context.handle, handle:
+        with LateInterrupt() as interrupt, context.handle, handle:
             if self._wait_set is None:
                 self._wait_set = _rclpy.WaitSet(0, 0, 0, 1, 0, 0, context.handle)
             sequence = handle.send_request(request)
-            while context.ok():
+            while context.ok() and not interrupt.pressed:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
@@ -144,7 +145,7 @@ class Receiver:
             _spin_stock(self._node, timeout_s)
             return self._arrived.popleft() if self._arrived else None
         context, handle = self._node.context, self._subscription.handle
-        with context.handle, handle:
+        with LateInterrupt(), context.handle, handle:
             if self._wait_set is None:
                 self._wait_set = _rclpy.WaitSet(1, 0, 0, 0, 0, 0, context.handle)
             self._wait_set.clear_entities()

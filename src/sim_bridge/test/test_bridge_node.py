@@ -1,5 +1,6 @@
 """The bridge as a process, through its real services."""
 
+import os
 import re
 import signal
 from functools import partial
@@ -128,6 +129,26 @@ def test_repeated_and_skipped_numbers(client):
         assert response.result.code == m.Result.SEQUENCE_GAP
         assert "valid: 2" in response.result.message
     assert client.get_state().step == 1
+
+
+def test_ctrl_c_in_the_middle_of_an_answer_is_raised_and_loses_no_step(client, monkeypatch):
+    """The moment in which rclpy used to make a SystemError of it, or nothing."""
+    client.reset(seed=0)
+    pressed = []
+    make_observation = m.Observation.__init__
+
+    def press_and_make(message, **fields):
+        if not pressed:
+            pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        make_observation(message, **fields)
+
+    monkeypatch.setattr(m.Observation, "__init__", press_and_make)
+    with pytest.raises(KeyboardInterrupt):
+        client.step(HOLD)
+    assert pressed and client.get_state().step == 1
+    assert client.step(HOLD).state.step == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_client_of_another_bridge_life_gets_a_typed_error(client, node):
