@@ -1,13 +1,15 @@
 """What people use today, hosting the same simulator: pickle over TCP, pyzmq, WebSocket.
 
-``python peers.py KIND PORT`` serves one connection. Requests are ``{"actions": (n, A)}``,
-answers hold the task's observation, the joint state, the rewards and the time spent in the
-simulator, so that each peer moves what our Step moves. Run on loopback only: pickle is here to
-be measured, not to be used.
+``python peers.py KIND PORT SIMULATOR TASK [OPTIONS]`` serves one connection. Requests are
+``{"actions": (n, A)}``, answers hold the task's observation, the joint state, the rewards and the
+time spent in the simulator, so that each peer moves what our Step moves. Run on loopback only:
+pickle is here to be measured, not to be used.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pickle
 import socket
 import struct
@@ -15,20 +17,22 @@ import sys
 import time
 from typing import Any
 
-import msgpack
-import msgpack_numpy
 import numpy as np
-import zmq
-from websockets.sync.client import connect
-from websockets.sync.server import serve
+
+with contextlib.suppress(ModuleNotFoundError):  # Isaac's environment has only pickle
+    import msgpack
+    import msgpack_numpy
+    import zmq
+    from websockets.sync.client import connect
+    from websockets.sync.server import serve
 
 KINDS = ("pickle_tcp", "pyzmq", "websocket")
 
 
-def _host(simulator_name: str, task: str) -> Any:
+def _host(simulator_name: str, task: str, options: str = "{}") -> Any:
     from sim_bridge.simulators.registry import open_simulator
 
-    simulator = open_simulator(simulator_name, task)
+    simulator = open_simulator(simulator_name, task, **json.loads(options))
     simulator.reset(seed=0)
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -120,9 +124,9 @@ class PeerClient:
 
 
 if __name__ == "__main__":
-    kind, port, simulator, task = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    kind, port, hosted = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     servers = {"pickle_tcp": _serve_pickle, "pyzmq": _serve_zmq, "websocket": _serve_websocket}
     try:
-        servers[kind](port, _host(simulator, task))
+        servers[kind](port, _host(*hosted))
     except (EOFError, KeyboardInterrupt):
         pass

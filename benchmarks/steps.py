@@ -4,18 +4,25 @@ The simulator is in a process of its own for ours and for every peer; blocks of 
 in turn, so that all see the same machine. Overhead is the round trip less the time that the
 server spent in the simulator. Two simulators: a scene that leaves the caches warm, and the default
 task, whose physics take so long that both ends wake up cold, which doubles everybody's overhead.
+
+Another simulator than these, beside itself alone and beside pickle over TCP:
+
+    tools/run_isaac python benchmarks/steps.py isaac_lab SO101PickPlace-JointPosition-v0 \\
+        --options '{"physics": "physx"}'
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from peers import KINDS, PeerClient
@@ -28,7 +35,14 @@ from sim_bridge.testing import Process, free_domain_id, wait_until
 _SCENE = ("mujoco", "so101")  # 0.3 ms of physics a step
 _TASK = ("gymnasium", "SO101PickPlace-v0")  # 5 ms of physics a step
 _BLOCK = 48  # steps; far from the end of the episode
+_CHUNK = 16
 _SINGLE_BUDGET_MS, _CHUNK_BUDGET_MS = 0.6, 0.1
+_START_S = 300.0  # Isaac compiles kernels at its first start
+
+
+class Call(NamedTuple):
+    overhead_s: float  # round trip less ...
+    simulated_s: float  # ... what the simulator took
 
 
 def measure(steps: int = 1000, chunks: int = 120) -> list[Row]:
@@ -38,32 +52,33 @@ def measure(steps: int = 1000, chunks: int = 120) -> list[Row]:
         rows.append(_row("step_overhead_ms", single, 1, _SINGLE_BUDGET_MS))
     with _servers(*_TASK) as (env, peers):
         single = _alternate(env, peers, 1, steps)
-        chunk = _alternate(env, peers, 16, chunks)
+        chunk = _alternate(env, peers, _CHUNK, chunks)
         rows.append(_row("step_overhead_after_5ms_of_physics_ms", single, 1, _SINGLE_BUDGET_MS))
-        rows.append(_row("chunk16_overhead_per_step_ms", chunk, 16, _CHUNK_BUDGET_MS))
+        rows.append(_row("chunk16_overhead_per_step_ms", chunk, _CHUNK, _CHUNK_BUDGET_MS))
     return rows
 
 
 @contextlib.contextmanager
-def _servers(simulator: str, task: str):
+def _servers(simulator: str, task: str, options: str = "{}", kinds: Sequence[str] = KINDS):
     """A bridge and every peer, each with this simulator in a process of its own."""
+    hosted = simulator, task, options
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        peers = {kind: stack.enter_context(_peer(kind, simulator, task, folder)) for kind in KINDS}
-        yield stack.enter_context(_ours(simulator, task, folder)), peers
+        peers = {kind: stack.enter_context(_peer(kind, hosted, folder)) for kind in kinds}
+        yield stack.enter_context(_ours(*hosted, folder)), peers
 
 
-def _row(name: str, samples: dict[str, list[float]], length: int, budget: float) -> Row:
-    scaled = {who: [s * 1e3 / length for s in values] for who, values in samples.items()}
+def _row(name: str, samples: dict[str, list[Call]], length: int, budget: float) -> Row:
+    scaled = {w: [c.overhead_s * 1e3 / length for c in calls] for w, calls in samples.items()}
     return row(name, "ms", scaled.pop("ours"), scaled, budget)
 
 
 def _alternate(
     env: RemoteEnv, peers: dict[str, PeerClient], length: int, turns: int
-) -> dict[str, list[float]]:
-    """Overheads [s] per call of ``turns`` calls to everyone, in blocks."""
+) -> dict[str, list[Call]]:
+    """``turns`` calls to everyone, in blocks."""
     actions = np.tile(_rest(env), (length, 1))
-    samples: dict[str, list[float]] = {"ours": [], **{kind: [] for kind in peers}}
+    samples: dict[str, list[Call]] = {"ours": [], **{kind: [] for kind in peers}}
     calls = max(1, _BLOCK // length)
     blocks = turns // calls
     for block in tqdm(range(blocks + 1), desc=f"{length} step(s) a call", leave=False):
@@ -77,14 +92,14 @@ def _alternate(
     return samples
 
 
-def _block(step: Callable[[np.ndarray], float], actions: np.ndarray, calls: int) -> list[float]:
-    """Overheads [s] of calls one after the other: round trip less ``step``'s own time."""
-    overheads = []
+def _block(step: Callable[[np.ndarray], float], actions: np.ndarray, calls: int) -> list[Call]:
+    """Calls one after the other; ``step`` tells what the simulator took."""
+    samples = []
     for _ in range(calls):
         start = time.perf_counter()
         spent = step(actions)
-        overheads.append(time.perf_counter() - start - spent)
-    return overheads
+        samples.append(Call(time.perf_counter() - start - spent, spent))
+    return samples
 
 
 def _rest(env: RemoteEnv) -> np.ndarray:
@@ -102,13 +117,13 @@ def _step_peer(peer: PeerClient, actions: np.ndarray) -> float:
 
 
 @contextlib.contextmanager
-def _peer(kind: str, simulator: str, task: str, folder: Path):
+def _peer(kind: str, hosted: Sequence[str], folder: Path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(Path(__file__).with_name("peers.py")), kind, str(port)]
-    with Process([*command, simulator, task], folder / kind):
-        client = wait_until(lambda: _connected(kind, port), 60.0, f"{kind} to serve")
+    with Process([*command, *hosted], folder / kind):
+        client = wait_until(lambda: _connected(kind, port), _START_S, f"{kind} to serve")
         yield client
         client.close()
 
@@ -121,11 +136,42 @@ def _connected(kind: str, port: int) -> PeerClient | None:
 
 
 @contextlib.contextmanager
-def _ours(simulator: str, task: str, folder: Path):
+def _ours(simulator: str, task: str, options: str, folder: Path):
     domain_id = free_domain_id()
     environment = {"ROS_DOMAIN_ID": str(domain_id)}
-    arguments = ["--ros-args", "-p", f"simulator:={simulator}", "-p", f"task:={task}"]
+    parameters = f"simulator:={simulator}", f"task:={task}", f"task_options:={options!r}"
+    arguments = ["--ros-args", *(word for p in parameters for word in ("-p", p))]
     with Process.module("sim_bridge.node", *arguments, log=folder / "bridge", env=environment):
-        env = RemoteEnv(domain_id=domain_id, connect_timeout_s=60.0)
+        env = RemoteEnv(domain_id=domain_id, connect_timeout_s=_START_S)
         yield env
         env.close()
+
+
+def compare(simulator: str, task: str, options: str, calls: int) -> str:
+    """A table: steps per second and what is added to each, one a call and in chunks."""
+    lines = [f"{'':22}steps/s   added to a step, ms: p50, p99"]
+    with _servers(simulator, task, options, KINDS[:1]) as (env, peers):
+        for length in (1, _CHUNK):
+            samples = _alternate(env, peers, length, calls)
+            alone_ms = 1e3 * np.median([c.simulated_s for c in samples["ours"]]) / length
+            lines.append(f"in process{'':12}{1e3 / alone_ms:7.1f}")
+            for who, made in samples.items():
+                added = [1e3 * c.overhead_s / length for c in made]
+                p50, p99 = np.percentile(added, (50, 99))
+                name = f"{who}, {length} a call"
+                lines.append(f"{name:22}{1e3 / (alone_ms + p50):7.1f}   {p50:.3f}, {p99:.3f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("simulator")
+    parser.add_argument("task")
+    parser.add_argument("--options", default="{}", help="task options, JSON")
+    parser.add_argument("--calls", type=int, default=192, help="of each kind, to each")
+    chosen = parser.parse_args()
+    print(compare(chosen.simulator, chosen.task, chosen.options, chosen.calls))
+
+
+if __name__ == "__main__":
+    main()
