@@ -1,8 +1,14 @@
-"""For all tests: draw without a display, whichever test imports MuJoCo first; a summary."""
+"""For all tests: drawing without a display, Ctrl-C, and a summary of what ran."""
 
 import os
+import signal
 
+# Whichever test imports MuJoCo first.
 os.environ.setdefault("MUJOCO_GL", "egl")
+
+# A shell's background job, and all that it starts, ignores Ctrl-C; the tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):
