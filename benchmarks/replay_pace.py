@@ -97,7 +97,7 @@ def _states(client: BridgeClient, trajectory: Trajectory) -> list[SimState]:
 def _draw_alone(states: list[SimState], view: View, path: Path) -> float:
     """Seconds to draw and encode all states in this process, with the GL context open."""
     view.show(states[0])
-    view.prepare_picture()
+    view.prepare()
     start = time.perf_counter()
     video = VideoWriter(path, *view.frame_size, 0.1)
     for state in states:

@@ -91,14 +91,15 @@ class View:
 
     def picture(self) -> np.ndarray:
         """What the first camera sees now, framed anew, large and fine: a still, not a stream."""
-        self.prepare_picture()
+        self.prepare()
         aspect = self.settings.width / self.settings.height
         camera = self._cameras[0] or frame(self.scene.drawn, self.mirror.data, aspect)
         return self._still.draw(self.mirror.data, camera)
 
-    def prepare_picture(self) -> None:
-        """Do now what would make the first ``picture`` slow."""
+    def prepare(self) -> None:
+        """Do now what would make the first picture of either kind slow."""
         if self._still is None:
+            self.draw()
             width, height = self.settings.width, self.settings.height
             self._still = Renderer(
                 self.scene.drawn,

@@ -292,8 +292,7 @@ class MirrorWorker:
             )
         try:
             # What the first picture costs must delay neither the first frame nor the answer.
-            self._view.draw()
-            self._view.prepare_picture()
+            self._view.prepare()
             self._view.reframe()
             self._recording = Recording(
                 request.directory, *self._view.frame_size, self._model.control_period_s
