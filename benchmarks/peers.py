@@ -32,7 +32,7 @@ KINDS = ("pickle_tcp", "pyzmq", "websocket")
 def _host(simulator_name: str, task: str, options: str = "{}") -> Any:
     from sim_bridge.simulators.registry import open_simulator
 
-    simulator = open_simulator(simulator_name, task, **json.loads(options))
+    simulator = open_simulator(simulator_name, task, kwargs=json.loads(options))
     simulator.reset(seed=0)
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:

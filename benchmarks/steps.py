@@ -122,8 +122,10 @@ def _peer(kind: str, hosted: Sequence[str], folder: Path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(Path(__file__).with_name("peers.py")), kind, str(port)]
-    with Process([*command, *hosted], folder / kind):
-        client = wait_until(lambda: _connected(kind, port), _START_S, f"{kind} to serve")
+    with Process([*command, *hosted], folder / kind) as server:
+        ready = partial(_connected, kind, port)
+        client = wait_until(lambda: ready() or not server.running, _START_S, f"{kind} to serve")
+        assert client is not True, server.output()
         yield client
         client.close()
 
