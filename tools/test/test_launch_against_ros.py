@@ -31,6 +31,8 @@ def test_same_commands(file: Path, values: dict[str, str], monkeypatch) -> None:
     monkeypatch.setattr(
         launch.actions.ExecuteLocal, "execute", lambda self, context: self.prepare(context)
     )
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)  # what is set already would be no addition
     declared = {a.name for a in resolve(file, {}, _prefix, os.environ).arguments}
     values = {name: value for name, value in values.items() if name in declared}
     ours = [_canonical(p) for p in resolve(file, values, _prefix, os.environ).processes]
