@@ -8,9 +8,13 @@ still say goodbye. In the scripts of users, where Ctrl-C raises, it waits for th
 
 from __future__ import annotations
 
+# What ``signal`` wraps in conversions to enums and back: eight times the cost, on each step's way.
+import _signal
 import signal
 import threading
 from types import FrameType
+
+_SIGINT = int(signal.SIGINT)
 
 
 class StopFlag:
@@ -41,15 +45,15 @@ class LateInterrupt:
         self.pressed = False
         self._holds = (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            and _signal.getsignal(_SIGINT) is signal.default_int_handler
         )
         if self._holds:
-            signal.signal(signal.SIGINT, self._on_signal)
+            _signal.signal(_SIGINT, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._holds:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.signal(_SIGINT, signal.default_int_handler)
             if self.pressed:
                 raise KeyboardInterrupt
 
