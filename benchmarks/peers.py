@@ -8,7 +8,6 @@ pickle is here to be measured, not to be used.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
 import socket
@@ -19,14 +18,16 @@ from typing import Any
 
 import numpy as np
 
-with contextlib.suppress(ModuleNotFoundError):  # Isaac's environment has only pickle
+try:
     import msgpack
     import msgpack_numpy
     import zmq
     from websockets.sync.client import connect
     from websockets.sync.server import serve
 
-KINDS = ("pickle_tcp", "pyzmq", "websocket")
+    KINDS = ("pickle_tcp", "pyzmq", "websocket")
+except ModuleNotFoundError:  # as in Isaac's environment
+    KINDS = ("pickle_tcp",)
 
 
 def _host(simulator_name: str, task: str, options: str = "{}") -> Any:

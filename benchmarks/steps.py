@@ -5,7 +5,7 @@ in turn, so that all see the same machine. Overhead is the round trip less the t
 server spent in the simulator. Two simulators: a scene that leaves the caches warm, and the default
 task, whose physics take so long that both ends wake up cold, which doubles everybody's overhead.
 
-Another simulator than these, beside itself alone and beside pickle over TCP:
+Any simulator, beside itself without a wire and beside what peers its environment has:
 
     tools/run_isaac python benchmarks/steps.py isaac_lab SO101PickPlace-JointPosition-v0 \\
         --options '{"physics": "physx"}'
@@ -41,8 +41,10 @@ _START_S = 300.0  # Isaac compiles kernels at its first start
 
 
 class Call(NamedTuple):
-    overhead_s: float  # round trip less ...
-    simulated_s: float  # ... what the simulator took
+    """What the simulator took of a round trip, and the rest of it."""
+
+    overhead_s: float
+    simulated_s: float
 
 
 def measure(steps: int = 1000, chunks: int = 120) -> list[Row]:
@@ -59,12 +61,12 @@ def measure(steps: int = 1000, chunks: int = 120) -> list[Row]:
 
 
 @contextlib.contextmanager
-def _servers(simulator: str, task: str, options: str = "{}", kinds: Sequence[str] = KINDS):
+def _servers(simulator: str, task: str, options: str = "{}"):
     """A bridge and every peer, each with this simulator in a process of its own."""
     hosted = simulator, task, options
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        peers = {kind: stack.enter_context(_peer(kind, hosted, folder)) for kind in kinds}
+        peers = {kind: stack.enter_context(_peer(kind, hosted, folder)) for kind in KINDS}
         yield stack.enter_context(_ours(*hosted, folder)), peers
 
 
@@ -76,7 +78,7 @@ def _row(name: str, samples: dict[str, list[Call]], length: int, budget: float) 
 def _alternate(
     env: RemoteEnv, peers: dict[str, PeerClient], length: int, turns: int
 ) -> dict[str, list[Call]]:
-    """``turns`` calls to everyone, in blocks."""
+    """``turns`` calls of ``length`` steps to everyone, in blocks."""
     actions = np.tile(_rest(env), (length, 1))
     samples: dict[str, list[Call]] = {"ours": [], **{kind: [] for kind in peers}}
     calls = max(1, _BLOCK // length)
@@ -93,7 +95,7 @@ def _alternate(
 
 
 def _block(step: Callable[[np.ndarray], float], actions: np.ndarray, calls: int) -> list[Call]:
-    """Calls one after the other; ``step`` tells what the simulator took."""
+    """Calls one after the other; ``step`` returns what the simulator took [s]."""
     samples = []
     for _ in range(calls):
         start = time.perf_counter()
@@ -152,7 +154,7 @@ def _ours(simulator: str, task: str, options: str, folder: Path):
 def compare(simulator: str, task: str, options: str, calls: int) -> str:
     """A table: steps per second and what is added to each, one a call and in chunks."""
     lines = [f"{'':22}steps/s   added to a step, ms: p50, p99"]
-    with _servers(simulator, task, options, KINDS[:1]) as (env, peers):
+    with _servers(simulator, task, options) as (env, peers):
         for length in (1, _CHUNK):
             samples = _alternate(env, peers, length, calls)
             alone_ms = 1e3 * np.median([c.simulated_s for c in samples["ours"]]) / length

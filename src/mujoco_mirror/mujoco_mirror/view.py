@@ -97,7 +97,7 @@ class View:
         return self._still.draw(self.mirror.data, camera)
 
     def prepare(self) -> None:
-        """Do now what would make the first picture of either kind slow."""
+        """Do now what would make the first ``draw`` and the first ``picture`` slow."""
         if self._still is None:
             self.draw()
             width, height = self.settings.width, self.settings.height

@@ -198,8 +198,8 @@ class InferenceWorker:
             job.tell(error)
             return
         limit = policy.spec.max_batch
-        joined = limit > 1 and isinstance(policy, BatchPolicy)
-        batch = [job, *(self._gather(job, limit) if joined else ())]
+        can_batch = limit > 1 and isinstance(policy, BatchPolicy)
+        batch = [job, *(self._gather(job, limit) if can_batch else ())]
         self._infer(policy, batch)
 
     def _gather(self, first: _Job, limit: int) -> list[_Job]:
