@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,30 +31,36 @@ except ModuleNotFoundError:  # as in Isaac's environment
     KINDS = ("pickle_tcp",)
 
 
-def _host(simulator_name: str, task: str, options: str = "{}") -> Any:
+def host(simulator_name: str, task: str, options: str = "{}") -> Any:
+    """The simulator at its start."""
     from sim_bridge.simulators.registry import open_simulator
 
     simulator = open_simulator(simulator_name, task, kwargs=json.loads(options))
     simulator.reset(seed=0)
+    return simulator
 
-    def answer(request: dict[str, Any]) -> dict[str, Any]:
-        start = time.perf_counter()
-        outcomes = [simulator.step(action) for action in request["actions"]]
-        if outcomes[-1].terminated or outcomes[-1].truncated:
-            simulator.reset(seed=0)
-        spent = time.perf_counter() - start
-        state = simulator.state()
-        return {
-            "observation": outcomes[-1].arrays,
-            "names": list(state.joint_names),
-            "positions": state.joint_positions,
-            "velocities": state.joint_velocities,
-            "bodies": state.body_poses,
-            "rewards": [o.reward for o in outcomes],
-            "sim_wall_time": spent,
-        }
 
-    return answer
+def run(simulator: Any, actions: np.ndarray) -> tuple[list[Any], float]:
+    """The outcomes of ``actions (n, A)`` and the time [s]; an episode that ends starts again."""
+    start = time.perf_counter()
+    outcomes = [simulator.step(action) for action in actions]
+    if outcomes[-1].terminated or outcomes[-1].truncated:
+        simulator.reset(seed=0)
+    return outcomes, time.perf_counter() - start
+
+
+def _answer(simulator: Any, request: dict[str, Any]) -> dict[str, Any]:
+    outcomes, spent_s = run(simulator, request["actions"])
+    state = simulator.state()
+    return {
+        "observation": outcomes[-1].arrays,
+        "names": list(state.joint_names),
+        "positions": state.joint_positions,
+        "velocities": state.joint_velocities,
+        "bodies": state.body_poses,
+        "rewards": [o.reward for o in outcomes],
+        "sim_wall_time": spent_s,
+    }
 
 
 def _send_pickle(stream: socket.socket, value: Any) -> None:
@@ -128,6 +135,6 @@ if __name__ == "__main__":
     kind, port, hosted = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     servers = {"pickle_tcp": _serve_pickle, "pyzmq": _serve_zmq, "websocket": _serve_websocket}
     try:
-        servers[kind](port, _host(*hosted))
+        servers[kind](port, partial(_answer, host(*hosted)))
     except (EOFError, KeyboardInterrupt):
         pass

@@ -1,8 +1,9 @@
 """A policy over the wire: InferChunk beside openpi's own client and server, and batching.
 
 Round trip: an observation of 301 kB (two 224 x 224 images) for a chunk of 16 actions, from a
-policy that computes nothing. Each turn asks everyone once, so that all see the same machine:
-InferChunk over ROS, the openpi pair from PyPI, and openpi's client with our outward server.
+policy that computes nothing, in blocks that go to each in turn, so that all see the same machine:
+InferChunk over ROS, the openpi pair from PyPI, openpi's client with our outward server, and the
+same service with ready messages and no policy, which shows what of the time is ROS's.
 Batching: four clients of a 50 ms policy that can batch, beside one client alone.
 
     python benchmarks/policy_round_trip.py
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import random
 import socket
 import sys
 import tempfile
@@ -22,20 +22,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import policy_clients
 import rclpy
-from openpi_client.websocket_client_policy import WebsocketClientPolicy
 from policies_for_benchmarks import INFERENCE_S
+from policy_clients import Asker
 from rclpy.context import Context
 from rclpy.node import Node
 from rows import Row, row
 from tqdm import tqdm
 
-from policy_node.policies.key_map_file import load_key_map
 from policy_node.policy_client import PolicyClient
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.types import Observation
 
 _CLIENTS = 4
+_BLOCK = 20  # round trips of one, then the next
 _READY_S = 120.0
 _HERE = Path(__file__).parent
 _PROFILE = _HERE.parent / "launch" / "dds" / "local.xml"  # what the launch files use
@@ -53,55 +54,36 @@ def measure(turns: int = 1000, rounds: int = 40) -> list[Row]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         alone, together = _batching(stack, folder, rounds)
-    ours, pair = samples["InferChunk"], samples["openpi pair"]
-    budget = float(np.median(pair))
-    peers = {"openpi pair": pair, "openpi client, our server": samples["openpi client"]}
+    ours, budget = samples.pop("InferChunk"), float(np.median(samples["openpi pair"]))
     four = f"{_CLIENTS} clients of a batching {1e3 * INFERENCE_S:g} ms policy, a request each"
     return [
-        row("InferChunk round trip, 301 kB", "ms", ours, peers, budget),
+        row("InferChunk round trip, 301 kB", "ms", ours, samples, budget),
         row(four, "ms", together, {"one client": alone}, 1.5 * float(np.median(alone))),
     ]
 
 
-def _observation() -> Observation:
-    """In the layout of the default task."""
-    rng = np.random.default_rng(0)
-    return Observation(
-        joint_names=tuple(f"so101/joint{i}" for i in range(6)),
-        joint_positions=rng.normal(size=6),
-        joint_velocities=np.zeros(6),
-        images={k: rng.integers(0, 256, (224, 224, 3), np.uint8) for k in ("base", "wrist")},
-        arrays={"agent_pos": np.zeros(14), "environment_state": np.zeros(6)},
-        instruction="pick up the cube",
-    )
-
-
 def _round_trips(stack: contextlib.ExitStack, folder: Path, turns: int) -> dict[str, list[float]]:
-    """Round trips [ms]."""
-    observation, port = _observation(), _free_port()
+    """Round trips [ms] by who made them."""
+    port = _free_port()
     domain_id, ours_port = _graph(stack, folder, "zero")
-    peer = Process([sys.executable, _HERE / "policies_for_benchmarks.py", port], folder / "openpi")
-    stack.enter_context(peer)
-    ros = _policy_client(stack, domain_id, "ros")
+    env = {"ROS_DOMAIN_ID": str(domain_id), **_DDS}
+    for script, *words in (("policies_for_benchmarks.py", port), ("bare_service.py",)):
+        stack.enter_context(Process([sys.executable, _HERE / script, *words], folder / script, env))
     wait_until(lambda: _listens(port), _READY_S, "openpi's server listens")
     wait_until(lambda: _listens(ours_port), _READY_S, "our openpi server listens")
-    pair, client = (WebsocketClientPolicy("127.0.0.1", p) for p in (port, ours_port))
-    request = load_key_map("openpi").encode(observation)
-    asks = {
-        "InferChunk": lambda: ros.infer(observation),
-        "openpi pair": lambda: pair.infer(request),
-        "openpi client": lambda: client.infer(request),
+    askers = {
+        "InferChunk": Asker(policy_clients.infer_chunk, domain_id),
+        "openpi pair": Asker(policy_clients.openpi, port),
+        "openpi client, our server": Asker(policy_clients.openpi, ours_port),
+        "bare ROS service": Asker(policy_clients.bare_service, domain_id),
     }
-    samples: dict[str, list[float]] = {who: [] for who in asks}
-    warm_up = turns // 10
-    names = list(asks)
-    for turn in tqdm(range(turns + warm_up), desc="round trips", leave=False, mininterval=1.0):
-        random.shuffle(names)  # whoever comes next bears what the one before left running
-        for who in names:
-            start = time.perf_counter()
-            asks[who]()
-            if turn >= warm_up:
-                samples[who].append(1e3 * (time.perf_counter() - start))
+    samples: dict[str, list[float]] = {who: [] for who in askers}
+    for block in tqdm(range(1 + turns // _BLOCK), desc="round trips", leave=False):
+        for who, asker in askers.items():
+            taken_ms = asker.block(_BLOCK)
+            samples[who] += taken_ms if block else []
+    for asker in askers.values():
+        asker.close()
     return samples
 
 

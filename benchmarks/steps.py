@@ -3,7 +3,8 @@
 The simulator is in a process of its own for ours and for every peer; blocks of steps go to each
 in turn, so that all see the same machine. Overhead is the round trip less the time that the
 server spent in the simulator. Two simulators: a scene that leaves the caches warm, and the default
-task, whose physics take so long that both ends wake up cold, which doubles everybody's overhead.
+task, whose physics take so long that both ends wake up cold, which doubles everybody's overhead
+or worse. The empty ROS service is no peer but the floor: nothing over ``rclpy`` can be below it.
 
 Any simulator, beside itself without a wire and beside what peers its environment has:
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from bare_service import StepClient
 from peers import KINDS, PeerClient
 from rows import Row, row
 from tqdm import tqdm
@@ -37,6 +39,7 @@ _TASK = ("gymnasium", "SO101PickPlace-v0")  # 5 ms of physics a step
 _BLOCK = 48  # steps; far from the end of the episode
 _CHUNK = 16
 _SINGLE_BUDGET_MS, _CHUNK_BUDGET_MS = 0.6, 0.1
+Peer = PeerClient | StepClient
 _START_S = 300.0  # Isaac compiles kernels at its first start
 
 
@@ -67,6 +70,7 @@ def _servers(simulator: str, task: str, options: str = "{}"):
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         peers = {kind: stack.enter_context(_peer(kind, hosted, folder)) for kind in KINDS}
+        peers["empty ROS service"] = stack.enter_context(_bare(hosted, folder))
         yield stack.enter_context(_ours(*hosted, folder)), peers
 
 
@@ -76,7 +80,7 @@ def _row(name: str, samples: dict[str, list[Call]], length: int, budget: float) 
 
 
 def _alternate(
-    env: RemoteEnv, peers: dict[str, PeerClient], length: int, turns: int
+    env: RemoteEnv, peers: dict[str, Peer], length: int, turns: int
 ) -> dict[str, list[Call]]:
     """``turns`` calls of ``length`` steps to everyone, in blocks."""
     actions = np.tile(_rest(env), (length, 1))
@@ -114,7 +118,7 @@ def _step_ours(env: RemoteEnv, actions: np.ndarray) -> float:
     return env.sim_wall_time_s
 
 
-def _step_peer(peer: PeerClient, actions: np.ndarray) -> float:
+def _step_peer(peer: Peer, actions: np.ndarray) -> float:
     return peer.step(actions)["sim_wall_time"]
 
 
@@ -137,6 +141,16 @@ def _connected(kind: str, port: int) -> PeerClient | None:
         return PeerClient(kind, port)
     except OSError:
         return None
+
+
+@contextlib.contextmanager
+def _bare(hosted: Sequence[str], folder: Path):
+    domain_id = free_domain_id()
+    command = [sys.executable, Path(__file__).with_name("bare_service.py"), *hosted]
+    with Process(command, folder / "bare", {"ROS_DOMAIN_ID": str(domain_id)}):
+        client = StepClient(domain_id)
+        yield client
+        client.close()
 
 
 @contextlib.contextmanager
