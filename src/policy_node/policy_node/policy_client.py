@@ -62,7 +62,7 @@ class PolicyClient:
     def infer_chunk(self, observation: Observation) -> ActionChunk:
         """The answer as it came."""
         request = srv.InferChunk.Request(client_id=self.client_id, options_json=self._options)
-        request.observation = to_observation_msg(observation, self._jpeg)
+        to_observation_msg(observation, self._jpeg, out=request.observation)
         response = self._call(self._infer, request)
         try:
             return from_chunk_msg(response.chunk)

@@ -99,11 +99,11 @@ class PolicyServices:
             observation_time_s=observation.time_s,
             observation_step=observation.step,
         )
-        return srv.InferChunk.Response(
-            chunk=to_chunk_msg(chunk),
-            queue_time=outcome.queue_time_s,
-            inference_time=outcome.inference_time_s,
+        response = srv.InferChunk.Response(
+            queue_time=outcome.queue_time_s, inference_time=outcome.inference_time_s
         )
+        to_chunk_msg(chunk, out=response.chunk)
+        return response
 
 
 def _empty_response(response_type: type, outcome: None | Exception) -> Any:

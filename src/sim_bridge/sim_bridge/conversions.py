@@ -7,6 +7,7 @@ rclpy check every element in Python, which costs a hundred times more.
 from __future__ import annotations
 
 from array import array
+from functools import cache
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -96,25 +97,31 @@ def from_state_msg(state: m.SimState) -> t.SimState:
     )
 
 
+# numpy works the name out anew each time, which takes longer than the rest of the array's message.
+_dtype_name = cache(str)
+
+
 def to_arrays_msg(arrays: dict[str, np.ndarray]) -> list[m.FloatArray]:
     return [
-        m.FloatArray(name=name, dtype=str(a.dtype), shape=list(a.shape), data=doubles(a))
+        m.FloatArray(name=name, dtype=_dtype_name(a.dtype), shape=a.shape, data=doubles(a))
         for name, a in ((name, np.asarray(a)) for name, a in arrays.items())
     ]
 
 
 def from_arrays_msg(arrays: list[m.FloatArray]) -> dict[str, np.ndarray]:
     """Arrays with the dtype and shape they had; ValueError when data and shape disagree."""
-    return {
-        a.name: np.array(a.data).reshape(tuple(a.shape)).astype(np.dtype(a.dtype)) for a in arrays
-    }
+    return {a.name: np.array(a.data).reshape(a.shape).astype(a.dtype, copy=False) for a in arrays}
 
 
 def to_observation_msg(
-    observation: t.Observation, jpeg: bool = False, quality: int = 90
+    observation: t.Observation,
+    jpeg: bool = False,
+    quality: int = 90,
+    out: m.Observation | None = None,
 ) -> m.Observation:
-    """``jpeg`` sends the images compressed."""
-    out = m.Observation()
+    """``jpeg`` sends the images compressed. Fills ``out``, the empty field of a request, if given:
+    making one and putting it in its place costs the making of two."""
+    out = out or m.Observation()
     out.header.stamp = to_time(observation.time_s)
     out.header.frame_id = WORLD_FRAME
     out.episode, out.step = observation.episode, observation.step
@@ -156,8 +163,9 @@ def from_observation_msg(observation: m.Observation) -> t.Observation:
     )
 
 
-def to_chunk_msg(chunk: t.ActionChunk) -> m.ActionChunk:
-    out = m.ActionChunk()
+def to_chunk_msg(chunk: t.ActionChunk, out: m.ActionChunk | None = None) -> m.ActionChunk:
+    """Fills ``out`` if given, like ``to_observation_msg``."""
+    out = out or m.ActionChunk()
     out.observation_stamp = to_time(chunk.observation_time_s)
     out.observation_step = chunk.observation_step
     out.action_names = list(chunk.action_names)

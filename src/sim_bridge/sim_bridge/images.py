@@ -12,16 +12,17 @@ import numpy as np
 import simplejpeg
 from sensor_msgs.msg import CompressedImage, Image
 
+_BYTE, _WORD, _FLOAT = np.dtype("<u1"), np.dtype("<u2"), np.dtype("<f4")
 # encoding: (element type, channels)
 _ENCODINGS = {
-    "rgb8": ("u1", 3),
-    "bgr8": ("u1", 3),
-    "rgba8": ("u1", 4),
-    "bgra8": ("u1", 4),
-    "mono8": ("u1", 1),
-    "mono16": ("u2", 1),
-    "16UC1": ("u2", 1),
-    "32FC1": ("f4", 1),
+    "rgb8": (_BYTE, 3),
+    "bgr8": (_BYTE, 3),
+    "rgba8": (_BYTE, 4),
+    "bgra8": (_BYTE, 4),
+    "mono8": (_BYTE, 1),
+    "mono16": (_WORD, 1),
+    "16UC1": (_WORD, 1),
+    "32FC1": (_FLOAT, 1),
 }
 
 
@@ -33,34 +34,34 @@ def to_image_msg(image: np.ndarray, encoding: str = "") -> Image:
     encoding = encoding or _default_encoding(image)
     dtype, channels = _lookup(encoding)
     found = image.shape[2] if image.ndim == 3 else 1
-    if image.dtype != np.dtype(dtype) or found != channels or image.ndim not in (2, 3):
+    if image.dtype != dtype or found != channels or image.ndim not in (2, 3):
         raise ValueError(
             f"array of {image.dtype} {image.shape} is not {encoding} ({dtype}, {channels} channels)"
         )
     height, width = image.shape[:2]
     out = Image(height=height, width=width, encoding=encoding, is_bigendian=0)
-    out.step = width * channels * np.dtype(dtype).itemsize
-    # Straight from the picture: a copy between costs as much as all the rest of the message.
-    out.data = array("B")
-    out.data.frombytes(np.ascontiguousarray(image).reshape(-1).view(np.uint8))
+    out.step = width * channels * dtype.itemsize
+    # The picture itself: ``data`` takes an array only, but the converter reads any buffer, and a
+    # copy costs as much as all the rest of the message.
+    out._data = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
     return out
 
 
 def from_image_msg(image: Image) -> np.ndarray:
     """``(h, w)`` or ``(h, w, c)``; colour comes back as RGB(A). ValueError when malformed."""
     dtype, channels = _lookup(image.encoding)
-    row = np.dtype(dtype).newbyteorder(">" if image.is_bigendian else "<")
-    if (
-        len(image.data) != image.height * image.step
-        or image.step < image.width * channels * row.itemsize
-    ):
+    height, width, step, data = image.height, image.width, image.step, image.data
+    used = width * channels * dtype.itemsize
+    if len(data) != height * step or step < used:
         raise ValueError(
-            f"{image.encoding} image of {image.width}x{image.height}, step {image.step} "
-            f"has {len(image.data)} bytes"
+            f"{image.encoding} image of {width}x{height}, step {step} has {len(data)} bytes"
         )
-    flat = np.frombuffer(image.data, np.uint8).reshape(image.height, image.step)
-    used = np.ascontiguousarray(flat[:, : image.width * channels * row.itemsize])
-    out = used.view(row).astype(dtype, copy=False).reshape(image.height, image.width, channels)
+    out = np.frombuffer(data, np.uint8)
+    if step > used:
+        out = np.ascontiguousarray(out.reshape(height, step)[:, :used])
+    if image.is_bigendian and dtype.itemsize > 1:
+        out = out.view(dtype.newbyteorder(">")).astype(dtype)
+    out = out.view(dtype).reshape(height, width, channels)
     if image.encoding.startswith("bgr"):
         out = out[:, :, [2, 1, 0, 3][:channels]]
     return out[:, :, 0] if channels == 1 else out
@@ -81,12 +82,12 @@ def _default_encoding(image: np.ndarray) -> str:
     channels = image.shape[2] if image.ndim == 3 else 1
     for encoding in ("rgb8", "rgba8", "mono8", "mono16", "32FC1"):
         dtype, wanted = _ENCODINGS[encoding]
-        if image.dtype == np.dtype(dtype) and channels == wanted:
+        if image.dtype == dtype and channels == wanted:
             return encoding
     raise ValueError(f"no image encoding for {image.dtype} {image.shape}")
 
 
-def _lookup(encoding: str) -> tuple[str, int]:
+def _lookup(encoding: str) -> tuple[np.dtype, int]:
     try:
         return _ENCODINGS[encoding]
     except KeyError:

@@ -66,7 +66,7 @@ class Caller:
         return self._client.srv_name
 
     def wait_for_service(self, timeout_s: float) -> bool:
-        return self._client.wait_for_service(timeout_s)
+        return self._client.service_is_ready() or self._client.wait_for_service(timeout_s)
 
     def call(self, request: Any, timeout_s: float) -> Any:
         """The response; TimedOut when none came."""
