@@ -7,6 +7,7 @@ openpi's client up to half of its speed.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -35,10 +36,13 @@ def observation() -> Observation:
 
 
 class Asker:
-    """``connect(where)``, a function of this module, returns the request to repeat."""
+    """``connect(where)``, a function of this module, returns the request to repeat; ``env`` is
+    added to its environment."""
 
-    def __init__(self, connect: Callable[[int], Callable[[], Any]], where: int) -> None:
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, (connect, where))
+    def __init__(
+        self, connect: Callable[[int], Callable[[], Any]], where: int, env: dict[str, str]
+    ) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, (connect, where, env))
 
     def block(self, turns: int) -> list[float]:
         """Round trips one after the other [ms]."""
@@ -92,8 +96,9 @@ def _node(domain_id: int) -> Any:
     return Node("asker")
 
 
-def _start(connect: Callable[[int], Callable[[], Any]], where: int) -> None:
+def _start(connect: Callable[[int], Callable[[], Any]], where: int, env: dict[str, str]) -> None:
     global _ask
+    os.environ.update(env)
     _ask = connect(where)
 
 

@@ -3,7 +3,8 @@
 Round trip: an observation of 301 kB (two 224 x 224 images) for a chunk of 16 actions, from a
 policy that computes nothing, in blocks that go to each in turn, so that all see the same machine:
 InferChunk over ROS, the openpi pair from PyPI, openpi's client with our outward server, and the
-same service with ready messages and no policy, which shows what of the time is ROS's.
+same service with ready messages and no policy, which shows what of the time is ROS's. InferChunk
+also with the DDS profile for a machine by itself.
 Batching: four clients of a 50 ms policy that can batch, beside one client alone.
 
     python benchmarks/policy_round_trip.py
@@ -39,43 +40,57 @@ _CLIENTS = 4
 _BLOCK = 20  # round trips of one, then the next
 _READY_S = 120.0
 _HERE = Path(__file__).parent
-_PROFILE = _HERE.parent / "launch" / "dds" / "local.xml"  # what the launch files use
-_DDS = dict.fromkeys(
-    ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"), str(_PROFILE)
-)
+_PROFILES = _HERE.parent / "launch" / "dds"
+
+
+def _dds(profile: str = "local") -> dict[str, str]:
+    """By default what the launch files use."""
+    path = str(_PROFILES / f"{profile}.xml")
+    return {"FASTDDS_DEFAULT_PROFILES_FILE": path, "FASTRTPS_DEFAULT_PROFILES_FILE": path}
 
 
 def measure(turns: int = 1000, rounds: int = 40) -> list[Row]:
     """For ``run.py``. The budget of the round trip is the peer's own, in the same run."""
-    os.environ.update(_DDS)
+    os.environ.update(_dds())
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         samples = _round_trips(stack, folder, turns)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         alone, together = _batching(stack, folder, rounds)
-    ours, budget = samples.pop("InferChunk"), float(np.median(samples["openpi pair"]))
+    ours, alone_here = samples.pop("InferChunk"), samples.pop("InferChunk, one machine")
+    pair = samples["openpi pair"]
+    budget = float(np.median(pair))
     four = f"{_CLIENTS} clients of a batching {1e3 * INFERENCE_S:g} ms policy, a request each"
     return [
         row("InferChunk round trip, 301 kB", "ms", ours, samples, budget),
+        row(
+            "InferChunk round trip, 301 kB, launch/dds/one_machine.xml",
+            "ms",
+            alone_here,
+            {"openpi pair": pair},
+            budget,
+        ),
         row(four, "ms", together, {"one client": alone}, 1.5 * float(np.median(alone))),
     ]
 
 
 def _round_trips(stack: contextlib.ExitStack, folder: Path, turns: int) -> dict[str, list[float]]:
     """Round trips [ms] by who made them."""
-    port = _free_port()
-    domain_id, ours_port = _graph(stack, folder, "zero")
-    env = {"ROS_DOMAIN_ID": str(domain_id), **_DDS}
+    port, default, alone = _free_port(), _dds(), _dds("one_machine")
+    domain_id, ours_port = _graph(stack, folder, "zero", default)
+    alone_id, _ = _graph(stack, folder, "zero", alone)
+    env = {"ROS_DOMAIN_ID": str(domain_id), **default}
     for script, *words in (("policies_for_benchmarks.py", port), ("bare_service.py",)):
         stack.enter_context(Process([sys.executable, _HERE / script, *words], folder / script, env))
     wait_until(lambda: _listens(port), _READY_S, "openpi's server listens")
     wait_until(lambda: _listens(ours_port), _READY_S, "our openpi server listens")
     askers = {
-        "InferChunk": Asker(policy_clients.infer_chunk, domain_id),
-        "openpi pair": Asker(policy_clients.openpi, port),
-        "openpi client, our server": Asker(policy_clients.openpi, ours_port),
-        "bare ROS service": Asker(policy_clients.bare_service, domain_id),
+        "InferChunk": Asker(policy_clients.infer_chunk, domain_id, default),
+        "InferChunk, one machine": Asker(policy_clients.infer_chunk, alone_id, alone),
+        "openpi pair": Asker(policy_clients.openpi, port, default),
+        "openpi client, our server": Asker(policy_clients.openpi, ours_port, default),
+        "bare ROS service": Asker(policy_clients.bare_service, domain_id, default),
     }
     samples: dict[str, list[float]] = {who: [] for who in askers}
     for block in tqdm(range(1 + turns // _BLOCK), desc="round trips", leave=False):
@@ -89,7 +104,7 @@ def _round_trips(stack: contextlib.ExitStack, folder: Path, turns: int) -> dict[
 
 def _batching(stack, folder: Path, rounds: int) -> tuple[list[float], list[float]]:
     """Time of each client's request [ms]: one client alone, then four at once."""
-    domain_id, _ = _graph(stack, folder, "batching")
+    domain_id, _ = _graph(stack, folder, "batching", _dds())
     clients = [_policy_client(stack, domain_id, f"client{i}") for i in range(_CLIENTS)]
     small = Observation(instruction="pick up the cube")
 
@@ -107,18 +122,19 @@ def _batching(stack, folder: Path, rounds: int) -> tuple[list[float], list[float
     return alone, together
 
 
-def _graph(stack: contextlib.ExitStack, folder: Path, policy: str) -> tuple[int, int]:
+def _graph(
+    stack: contextlib.ExitStack, folder: Path, policy: str, dds: dict[str, str]
+) -> tuple[int, int]:
     """A bridge and a policy node; their domain, and the port of the outward server."""
-    port = _free_port()
+    port, domain_id = _free_port(), free_domain_id()
     path = os.pathsep.join([str(_HERE), os.environ.get("PYTHONPATH", "")])
-    env = {"ROS_DOMAIN_ID": str(free_domain_id()), "PYTHONPATH": path, **_DDS}
+    env = {"ROS_DOMAIN_ID": str(domain_id), "PYTHONPATH": path, **dds}
     words = [f"policy:=python:policies_for_benchmarks:{policy}", f"serve_openpi_port:={port}"]
     words = [w for word in [*words, "serve_anonymously:=true"] for w in ("-p", word)]
-    stack.enter_context(Process.module("sim_bridge.node", log=folder / "bridge", env=env))
-    stack.enter_context(
-        Process.module("policy_node.node", "--ros-args", *words, log=folder / "policy", env=env)
-    )
-    return int(env["ROS_DOMAIN_ID"]), port
+    for module, *arguments in (("sim_bridge.node",), ("policy_node.node", "--ros-args", *words)):
+        log = folder / f"{module}_{domain_id}"
+        stack.enter_context(Process.module(module, *arguments, log=log, env=env))
+    return domain_id, port
 
 
 def _policy_client(stack: contextlib.ExitStack, domain_id: int, name: str) -> PolicyClient:
