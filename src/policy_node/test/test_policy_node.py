@@ -30,7 +30,7 @@ from sim_bridge.errors import InvalidRequest, NotFound, TimedOut
 from sim_bridge.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import ActionSpec, Observation
-from sim_bridge.waiting import Caller, Receiver
+from sim_bridge.waiting import Caller, Receiver, ServiceLoop
 
 COMMITTED = Path(__file__).parents[1] / "data" / "so101_pick_place.npz"
 DEADLINE_S = 60.0
@@ -287,17 +287,42 @@ def test_clients_that_ask_at_once_share_inferences(tmp_path):
     assert together < 2.0 * alone  # serially it would be 4
 
 
+def test_a_client_asks_again_until_the_node_answers():
+    """An answer is lost when the node does not see its client yet."""
+    domain_id, asked = free_domain_id(), []
+
+    def lose_the_first(request, reply):
+        asked.append(request.client_id)
+        if len(asked) > 1:
+            reply(srv.ResetPolicy.Response())
+
+    with ExitStack() as stack:
+        loop = ServiceLoop(_node(stack, domain_id, "policy_node"))
+        loop.add_deferred(srv.InferChunk, names.INFER_CHUNK, lambda request, reply: None)
+        loop.add_deferred(srv.ResetPolicy, names.RESET_POLICY, lose_the_first)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        client = PolicyClient(_node(stack, domain_id, "client"), client_id="me")
+        met = pool.submit(client.wait_for_policy, DEADLINE_S)
+        wait_until(lambda: loop.spin_once(0.05) or met.done(), DEADLINE_S, "the client's answer")
+        met.result()
+    assert asked == ["me", "me"]
+
+
 def _with(folder: Path) -> str:
     return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
 def _client(stack: ExitStack, domain_id: int, name: str) -> PolicyClient:
+    client = PolicyClient(_node(stack, domain_id, name), client_id=name, timeout_s=DEADLINE_S)
+    client.wait_for_policy(DEADLINE_S)
+    return client
+
+
+def _node(stack: ExitStack, domain_id: int, name: str) -> Node:
     context = Context()
     rclpy.init(context=context, domain_id=domain_id)
     stack.callback(context.try_shutdown)
-    client = PolicyClient(Node(name, context=context), client_id=name, timeout_s=DEADLINE_S)
-    client.wait_for_policy(DEADLINE_S)
-    return client
+    return Node(name, context=context)
 
 
 def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
