@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 import rclpy
-from peers import host, run
+from peers import host, rest_action, run
 from policies_for_benchmarks import HORIZON
 from rclpy.context import Context
 from rclpy.node import Node
@@ -56,8 +56,7 @@ class StepClient:
 
 def _serve_steps(loop: ServiceLoop, hosted: list[str]) -> None:
     simulator = host(*hosted)
-    low, high = simulator.spec.action.low, simulator.spec.action.high
-    rest = np.clip(np.zeros_like(low), low, high)
+    rest = rest_action(simulator.spec.action.low, simulator.spec.action.high)
 
     def answer(length: int, request: Trigger.Request) -> Trigger.Response:
         _, spent_s = run(simulator, np.tile(rest, (length, 1)))

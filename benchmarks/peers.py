@@ -40,6 +40,11 @@ def host(simulator_name: str, task: str, options: str = "{}") -> Any:
     return simulator
 
 
+def rest_action(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Zero, or what the bounds ``(A,)`` have nearest to it."""
+    return np.clip(np.zeros_like(low), low, high)
+
+
 def run(simulator: Any, actions: np.ndarray) -> tuple[list[Any], float]:
     """The outcomes of ``actions (n, A)`` and the time [s]; an episode that ends starts again."""
     start = time.perf_counter()

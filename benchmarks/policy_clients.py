@@ -18,6 +18,7 @@ import numpy as np
 
 from sim_bridge.types import Observation
 
+_READY_S = 120.0
 _AFTER_OTHERS = 2  # not counted: they bear what the one before left running
 _ask: Callable[[], Any]  # of this process
 
@@ -57,7 +58,7 @@ def infer_chunk(domain_id: int) -> Callable[[], Any]:
     from policy_node.policy_client import PolicyClient
 
     client = PolicyClient(_node(domain_id), client_id="ros")
-    client.wait_for_policy(120.0)
+    client.wait_for_policy(_READY_S)
     seen = observation()
     return lambda: client.infer(seen)
 
@@ -71,10 +72,10 @@ def bare_service(domain_id: int) -> Callable[[], Any]:
     from sim_bridge.waiting import Caller
 
     caller = Caller(_node(domain_id), srv.InferChunk, INFER)
-    if not caller.wait_for_service(120.0):
+    if not caller.wait_for_service(_READY_S):
         raise TimeoutError(f"{caller.name} did not appear")
     request = srv.InferChunk.Request(observation=to_observation_msg(observation()))
-    return lambda: caller.call(request, 30.0)
+    return lambda: caller.call(request, _READY_S)
 
 
 def openpi(port: int) -> Callable[[], Any]:

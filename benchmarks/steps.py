@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from bare_service import StepClient
-from peers import KINDS, PeerClient
+from bare_service import LENGTHS, StepClient
+from peers import KINDS, PeerClient, rest_action
 from rows import Row, row
 from tqdm import tqdm
 
@@ -37,10 +37,11 @@ from sim_bridge.testing import Process, free_domain_id, wait_until
 _SCENE = ("mujoco", "so101")  # 0.3 ms of physics a step
 _TASK = ("gymnasium", "SO101PickPlace-v0")  # 5 ms of physics a step
 _BLOCK = 48  # steps; far from the end of the episode
-_CHUNK = 16
+_CHUNK = max(LENGTHS)
 _SINGLE_BUDGET_MS, _CHUNK_BUDGET_MS = 0.6, 0.1
-Peer = PeerClient | StepClient
 _START_S = 300.0  # Isaac compiles kernels at its first start
+
+Peer = PeerClient | StepClient
 
 
 class Call(NamedTuple):
@@ -83,7 +84,8 @@ def _alternate(
     env: RemoteEnv, peers: dict[str, Peer], length: int, turns: int
 ) -> dict[str, list[Call]]:
     """``turns`` calls of ``length`` steps to everyone, in blocks."""
-    actions = np.tile(_rest(env), (length, 1))
+    rest = rest_action(env.action_space.low, env.action_space.high)
+    actions = np.tile(rest, (length, 1))
     samples: dict[str, list[Call]] = {"ours": [], **{kind: [] for kind in peers}}
     calls = max(1, _BLOCK // length)
     blocks = turns // calls
@@ -106,11 +108,6 @@ def _block(step: Callable[[np.ndarray], float], actions: np.ndarray, calls: int)
         spent = step(actions)
         samples.append(Call(time.perf_counter() - start - spent, spent))
     return samples
-
-
-def _rest(env: RemoteEnv) -> np.ndarray:
-    low, high = env.action_space.low, env.action_space.high
-    return np.clip(np.zeros_like(low), low, high)
 
 
 def _step_ours(env: RemoteEnv, actions: np.ndarray) -> float:

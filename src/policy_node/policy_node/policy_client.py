@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from dataclasses import replace
 
@@ -16,9 +15,7 @@ from sim_bridge import names
 from sim_bridge.conversions import from_chunk_msg, to_observation_msg
 from sim_bridge.errors import OK, InvalidAction, OperationFailed, TimedOut, error_for
 from sim_bridge.types import ActionChunk, ActionSpec, Observation
-from sim_bridge.waiting import Caller
-
-_PING_S = 1.0
+from sim_bridge.waiting import Caller, wait_for_server
 
 
 class PolicyClient:
@@ -50,23 +47,9 @@ class PolicyClient:
         self._options = json.dumps({"policy": address}) if address else ""
 
     def wait_for_policy(self, timeout_s: float) -> None:
-        """TimedOut unless the services show up and the node answers; resets this client's policy.
-
-        A service that is seen may not see its client yet, and then its answer is lost.
-        """
-        deadline = time.monotonic() + timeout_s
-        for caller in (self._infer, self._reset):
-            if not caller.wait_for_service(max(0.0, deadline - time.monotonic())):
-                raise TimedOut(
-                    f"no policy node: service {caller.name} did not appear in {timeout_s:g} s"
-                )
-        while True:
-            try:
-                self._reset.call(srv.ResetPolicy.Request(client_id=self.client_id), _PING_S)
-                return
-            except TimedOut:
-                if time.monotonic() > deadline:
-                    raise
+        """TimedOut unless the services show up and answer; resets this client's policy."""
+        reset = srv.ResetPolicy.Request(client_id=self.client_id)
+        wait_for_server("policy node", (self._infer, self._reset), self._reset, reset, timeout_s)
 
     def infer(self, observation: Observation) -> np.ndarray:
         """``(H, A)``; in the simulator's order and within its bounds when ``bind`` gave them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,7 @@ from sim_bridge.conversions import (
 )
 from sim_bridge.errors import OK, TimedOut, error_for
 from sim_bridge.types import Observation, SimState
-from sim_bridge.waiting import Caller
-
-_PING_S = 1.0
+from sim_bridge.waiting import Caller, wait_for_server
 
 
 @dataclass(frozen=True)
@@ -116,24 +113,9 @@ class BridgeClient:
         self._get_model = Caller(node, srv.GetModel, prefix + names.GET_MODEL, watch)
 
     def wait_for_bridge(self, timeout_s: float) -> None:
-        """TimedOut unless all services show up and the bridge answers.
-
-        A service that is seen may not see its client yet, and then its answer is lost.
-        """
-        deadline = time.monotonic() + timeout_s
-        for caller in self._callers():
-            if not caller.wait_for_service(max(0.0, deadline - time.monotonic())):
-                raise TimedOut(
-                    f"no bridge: service {caller.name} did not appear in {timeout_s:g} s"
-                )
+        """TimedOut unless all services show up and the bridge answers."""
         query = srv.Control.Request(client_id=self.client_id, command=srv.Control.Request.QUERY)
-        while True:
-            try:
-                self._control.call(query, _PING_S)
-                return
-            except TimedOut:
-                if time.monotonic() > deadline:
-                    raise
+        wait_for_server("bridge", self._callers(), self._control, query, timeout_s)
 
     def renew(self) -> None:
         """Become a new client, with numbers from 1: for a bridge that was restarted."""

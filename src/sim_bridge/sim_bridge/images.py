@@ -29,7 +29,8 @@ _ENCODINGS = {
 def to_image_msg(image: np.ndarray, encoding: str = "") -> Image:
     """``image (h, w)`` or ``(h, w, c)``; the encoding defaults by type: rgb8, mono8, 32FC1 ...
 
-    Raises ValueError when the array does not fit the encoding.
+    The message holds the picture, not a copy: send it before the picture changes. Raises ValueError
+    when the array does not fit the encoding.
     """
     encoding = encoding or _default_encoding(image)
     dtype, channels = _lookup(encoding)

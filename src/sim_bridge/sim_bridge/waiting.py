@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -31,6 +31,8 @@ try:
     HAVE_WAIT_SET = hasattr(_rclpy, "WaitSet") and hasattr(_rclpy.Service, "service_take_request")
 except ImportError:
     HAVE_WAIT_SET = False
+
+_PING_S = 1.0
 
 
 class Detached(CallbackGroup):
@@ -66,6 +68,7 @@ class Caller:
         return self._client.srv_name
 
     def wait_for_service(self, timeout_s: float) -> bool:
+        # One look where it is there, as on the way of every inference; rclpy takes two.
         return self._client.service_is_ready() or self._client.wait_for_service(timeout_s)
 
     def call(self, request: Any, timeout_s: float) -> Any:
@@ -110,6 +113,26 @@ class Caller:
 
     def destroy(self) -> None:
         self._node.destroy_client(self._client)
+
+
+def wait_for_server(
+    what: str, callers: Sequence[Caller], asked: Caller, request: Any, timeout_s: float
+) -> None:
+    """TimedOut unless all services of ``what`` show up and ``asked`` answers ``request``.
+
+    A service that is seen may not see its client yet, and then its answer is lost.
+    """
+    deadline = time.monotonic() + timeout_s
+    for caller in callers:
+        if not caller.wait_for_service(max(0.0, deadline - time.monotonic())):
+            raise TimedOut(f"no {what}: service {caller.name} did not appear in {timeout_s:g} s")
+    while True:
+        try:
+            asked.call(request, _PING_S)
+            return
+        except TimedOut:
+            if time.monotonic() > deadline:
+                raise
 
 
 class Receiver:
