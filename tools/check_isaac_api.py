@@ -21,12 +21,13 @@ from isaac_api.wheels import Sources, download, read_wheels  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 SIMULATORS = ROOT / "src/sim_bridge/sim_bridge/simulators"
-ISAAC_SIM, ISAAC_LAB = "6.2.0.0", "3.0.0"
+ISAAC_SIM, ISAAC_LAB, OVPHYSX = "6.2.0.0", "3.0.0", "0.6.4.72118723"
 WHEELS = [
     *(f"isaacsim-{part}=={ISAAC_SIM}" for part in ("kernel", "core", "sensor", "asset")),
     f"isaacsim-extscache-physics=={ISAAC_SIM}",
     f"isaaclab=={ISAAC_LAB}",
     "mujoco-usd-converter==0.6.1",
+    f"ovphysx=={OVPHYSX}",
 ]
 
 
@@ -58,7 +59,7 @@ def main() -> int:
     parser.add_argument("files", nargs="*", type=Path, help="default: the Isaac simulators")
     parser.add_argument(
         "--wheels", type=Path, default=ROOT / "build-isaac" / "wheels",
-        help="folder that has the wheels, or gets them (about 420 MB)",
+        help="folder that has the wheels, or gets them (about 560 MB)",
     )  # fmt: skip
     parser.add_argument("--offline", action="store_true", help="use the wheels that are there")
     parser.add_argument("--report", type=Path, help="also write the report to this Markdown file")

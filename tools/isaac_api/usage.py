@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .library import Library, Member, Symbol, call_problem
 
-PREFIXES = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter")
+PREFIXES = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter", "ovphysx")
 _CONTAINERS = {"list", "tuple", "dict", "Mapping", "Sequence", "Iterator", "Iterable"}
 _VALUES_OF = {"values", "items", "get", "copy"}
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 # The recommended API is in exts; what NVIDIA has deprecated is in extsDeprecated.
 _EXTENSION = re.compile(r"^isaacsim/(exts|extsDeprecated|extscache)/[^/]+/(?:pip_prebundle/)?(.+)$")
-_TOP_LEVEL = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter")
+_TOP_LEVEL = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter", "ovphysx")
 
 
 @dataclass

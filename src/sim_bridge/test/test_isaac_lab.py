@@ -71,6 +71,15 @@ def test_the_spec_says_what_it_is(simulator):
     assert all(joint.revolute for joint in spec.joints)
 
 
+@pytest.mark.skipif(ENGINE != "physx", reason="threads are PhysX's")
+def test_physx_works_in_the_thread_that_steps(simulator):
+    from isaaclab_ov.physics import OvPhysxManager
+    from ovphysx.types import ConfigInt32
+
+    physx = OvPhysxManager.get_physx_instance()
+    assert physx.get_config_int32(ConfigInt32.NUM_THREADS) == 0
+
+
 def test_a_seed_is_a_scene_and_repeats_bit_for_bit(simulator, expert):
     targets = in_order(expert.target_names, simulator.spec.action.names, expert.target_positions)
 

@@ -238,6 +238,8 @@ def test_a_damaged_native_block_is_refused():
         ({"engine": "bullet"}, "bullet.*valid: physx, newton"),
         ({"device": "gpu"}, "gpu.*valid: auto, cpu"),
         ({"device": "cuda:x"}, "cuda:x"),
+        ({"threads": -1}, "physx_threads is -1; valid: 0, 1"),
+        ({"threads": "all"}, "physx_threads is 'all'"),
     ],
 )
 def test_physics_choices_are_checked(options, message):

@@ -41,7 +41,7 @@ class IsaacLabSimulator:
         image_height: int = 480,
     ) -> None:
         options = IsaacLabOptions.of(kwargs or {})
-        choice = PhysicsChoice(options.physics, options.device)
+        choice = PhysicsChoice(options.physics, options.device, options.physx_threads)
         device = prepare(choice)
         opened = open_task(task, choice, device, options, (image_width, image_height))
         self._env: DirectRLEnv | ManagerBasedRLEnv = opened.env

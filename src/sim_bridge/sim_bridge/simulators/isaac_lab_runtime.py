@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 from dataclasses import dataclass
@@ -17,10 +18,15 @@ _CONTACTS = 96
 
 @dataclass(frozen=True)
 class PhysicsChoice:
-    """``engine`` physx, or newton (MuJoCo Warp), on ``device``: auto, cpu, cuda, cuda:N."""
+    """``engine`` physx, or newton (MuJoCo Warp), on ``device``: auto, cpu, cuda, cuda:N.
+
+    ``threads`` is of PhysX on the CPU: its workers beside the thread that steps. One robot is one
+    piece of work: handing it to a worker only costs, so that none is quickest.
+    """
 
     engine: str = "physx"
     device: str = "auto"
+    threads: int = 0
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -30,6 +36,8 @@ class PhysicsChoice:
             index and not (kind == "cuda" and index.isdigit())
         ):
             raise InvalidRequest(f"device is {self.device!r}; valid: auto, cpu, cuda, cuda:N")
+        if type(self.threads) is not int or self.threads < 0:
+            raise InvalidRequest(f"physx_threads is {self.threads!r}; valid: 0, 1, 2, ...")
 
 
 def prepare(choice: PhysicsChoice) -> str:
@@ -52,9 +60,12 @@ def prepare(choice: PhysicsChoice) -> str:
         )
     if not has_cuda:
         _allocate_pageable(warp)
-    if choice.device == "auto":
-        return "cuda:0" if has_cuda else "cpu"
-    return "cuda:0" if choice.device == "cuda" else choice.device
+    device = {"auto": "cuda:0" if has_cuda else "cpu", "cuda": "cuda:0"}.get(
+        choice.device, choice.device
+    )
+    if choice.engine == "physx" and device == "cpu":
+        _use_threads(choice.threads)
+    return device
 
 
 def physics_cfg(choice: PhysicsChoice, device: str) -> Any:
@@ -90,6 +101,19 @@ def _require(package: str, remedy: str) -> None:
         importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         raise NotFound(f"the Python package {package!r} is not installed: {remedy}") from None
+
+
+def _use_threads(count: int) -> None:
+    """Let the next PhysX have ``count`` workers: ``isaaclab_ov`` asks for 8 on any machine."""
+    import ovphysx
+
+    original = getattr(ovphysx.PhysXConfig, "original", ovphysx.PhysXConfig)
+
+    def configure(**settings: Any) -> Any:
+        return dataclasses.replace(original(**settings), num_threads=count)
+
+    configure.original = original
+    ovphysx.PhysXConfig = configure
 
 
 def _allocate_pageable(warp: Any) -> None:

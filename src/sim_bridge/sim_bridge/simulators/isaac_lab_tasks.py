@@ -38,7 +38,8 @@ class OpenTask:
 
 @dataclass(frozen=True)
 class IsaacLabOptions:
-    """``physics`` physx or newton; ``device`` auto, cpu, cuda or cuda:N.
+    """``physics`` physx or newton; ``device`` auto, cpu, cuda or cuda:N; ``physx_threads`` 0 or
+    more workers of PhysX on the CPU.
 
     For our own tasks, ``cameras`` adds the camera and ``control_period_s`` (0: the task's 0.1) is
     a multiple of the physics step of 5 ms. For registered tasks, ``overrides`` are Hydra-style
@@ -47,6 +48,7 @@ class IsaacLabOptions:
 
     physics: str = "physx"
     device: str = "auto"
+    physx_threads: int = 0
     cameras: bool = False
     control_period_s: float = 0.0
     overrides: list[str] = field(default_factory=list)

@@ -31,11 +31,15 @@ _STAMP_BYTES = 8
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """``cameras`` and ``joints`` are counts, ``control_period_s`` the simulated time of a step."""
+    """``cameras`` and ``joints`` are counts, ``control_period_s`` the simulated time of a step.
+
+    ``step_wall_time_s`` is how long a step keeps the CPU busy, with as good as no memory.
+    """
 
     cameras: int = 3
     joints: int = 6
     control_period_s: float = 1 / 30
+    step_wall_time_s: float = 0.0
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SyntheticOptions:
@@ -46,6 +50,8 @@ class SyntheticOptions:
         options = cls(**values)
         if options.cameras < 0 or options.joints < 1 or not options.control_period_s > 0:
             raise InvalidRequest(f"{options}; valid: cameras >= 0, joints >= 1, a positive period")
+        if not 0 <= options.step_wall_time_s < 60:
+            raise InvalidRequest(f"step_wall_time_s is {options.step_wall_time_s}; valid: 0 to 60")
         return options
 
 
@@ -65,6 +71,7 @@ class SyntheticSimulator:
         # Twice as wide as a picture, so that a moving window into it is one.
         ramp = np.add.outer(np.arange(image_height), np.arange(2 * image_width)) % 256
         self._pattern = np.stack([ramp, ramp[:, ::-1], 255 - ramp], axis=-1).astype(np.uint8)
+        self._step_wall_time_s = options.step_wall_time_s
         self._steps = 0
         self._random = np.random.default_rng()
         names = tuple(f"synthetic/joint{i}" for i in range(options.joints))
@@ -117,6 +124,9 @@ class SyntheticSimulator:
         return self._outcome() if state is None else self.set_state(state)
 
     def step(self, action: np.ndarray) -> StepOutcome:
+        end = time.perf_counter() + self._step_wall_time_s
+        while time.perf_counter() < end:
+            pass
         self._steps += 1
         period_s, before = self._spec.control_period_s, self._state.joint_positions
         after = before + (action - before) * min(1.0, _SPEED * period_s)

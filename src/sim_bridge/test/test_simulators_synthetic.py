@@ -1,0 +1,30 @@
+"""What only the synthetic simulator has; its conformance is in test_conformance."""
+
+import time
+
+import numpy as np
+import pytest
+
+from sim_bridge.errors import InvalidRequest
+from sim_bridge.simulators.synthetic_simulator import SyntheticSimulator
+
+
+def test_a_step_takes_the_time_that_was_asked_for():
+    simulator = SyntheticSimulator("any", {"step_wall_time_s": 0.05, "joints": 2})
+    simulator.reset(seed=0)
+    start = time.thread_time()
+    simulator.step(np.zeros(2))
+    assert time.thread_time() - start > 0.02  # busy, not asleep
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step_wall_time_s": -1.0}, "step_wall_time_s is -1.0; valid: 0 to 60"),
+        ({"joints": 0}, "joints >= 1"),
+        ({"arms": 2}, "unknown option 'arms'; valid: .*step_wall_time_s"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(InvalidRequest, match=message):
+        SyntheticSimulator("any", options)
