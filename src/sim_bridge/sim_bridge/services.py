@@ -14,7 +14,6 @@ from sim_interfaces import srv
 from sim_bridge import names
 from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.conversions import (
-    doubles,
     from_state_msg,
     to_observation_msg,
     to_state_msg,
@@ -93,7 +92,7 @@ class ControlServices:
         return srv.Step.Response(
             state=to_state_msg(answer.state),
             steps_taken=len(outcomes),
-            rewards=doubles([o.reward for o in outcomes]),
+            rewards=array("d", [o.reward for o in outcomes]),
             terminated=[o.terminated for o in outcomes],
             truncated=[o.truncated for o in outcomes],
             success=[o.success for o in outcomes],
@@ -110,7 +109,7 @@ class ControlServices:
         return srv.StepLean.Response(
             episode=answer.observation.episode,
             step=answer.observation.step,
-            rewards=doubles([o.reward for o in outcomes]),
+            rewards=array("d", [o.reward for o in outcomes]),
             flags=array("B", [_flags(o) for o in outcomes]),
             observation=self._observations.pack(answer.observation.arrays),
             info_json=_info(answer),

@@ -4,6 +4,7 @@ One process holds one simulation, so ``TWINSTEP_ISAAC_PHYSICS`` (physx, newton) 
 """
 
 import os
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,6 +79,12 @@ def test_physx_works_in_the_thread_that_steps(simulator):
 
     physx = OvPhysxManager.get_physx_instance()
     assert physx.get_config_int32(ConfigInt32.NUM_THREADS) == 0
+
+
+def test_an_idle_simulator_leaves_the_cpu_alone(simulator):
+    begin, spent_s = time.monotonic(), time.process_time()
+    time.sleep(2.0)
+    assert (time.process_time() - spent_s) / (time.monotonic() - begin) < 0.1
 
 
 def test_a_seed_is_a_scene_and_repeats_bit_for_bit(simulator, expert):

@@ -1,5 +1,8 @@
 """What surrounds Isaac Lab, tested without it: rules, controls, names, native blocks, options."""
 
+import ctypes
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +21,7 @@ from sim_bridge.simulators.isaac_lab_control import (
 from sim_bridge.simulators.isaac_lab_pick_place import PickPlaceRules, sample_positions
 from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice
 from sim_bridge.simulators.isaac_lab_scene import IsaacLabScene
+from sim_bridge.simulators.isaac_lab_threads import late_timers
 from sim_bridge.types import SimState
 
 OPEN, CLOSED = 1.5, 0.0
@@ -256,3 +260,17 @@ def test_the_pinhole_has_the_field_of_view():
     focal, horizontal, vertical = pinhole(640, 480, fovy_deg=45.0)
     assert 2 * np.degrees(np.arctan(vertical / 2 / focal)) == pytest.approx(45.0)
     assert horizontal / vertical == pytest.approx(640 / 480)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="timer slack is Linux's")
+def test_only_threads_started_within_sleep_late():
+    def slack_ns():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(prctl, 30).result()  # PR_GET_TIMERSLACK
+
+    prctl = ctypes.CDLL(None).prctl
+    before = prctl(30), slack_ns()
+    with late_timers():
+        assert slack_ns() == 10_000_000
+    assert (prctl(30), slack_ns()) == before
+    assert before[0] < 10_000_000

@@ -20,6 +20,7 @@ from sim_bridge.simulators.isaac_lab_cameras import IsaacLabCameras
 from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, prepare, version_of
 from sim_bridge.simulators.isaac_lab_scene import IsaacLabScene
 from sim_bridge.simulators.isaac_lab_tasks import IsaacLabOptions, OpenTask, open_task
+from sim_bridge.simulators.isaac_lab_threads import late_timers
 from sim_bridge.types import LinkPoses, ModelReference, SimSpec, SimState, StepOutcome
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class IsaacLabSimulator:
         options = IsaacLabOptions.of(kwargs or {})
         choice = PhysicsChoice(options.physics, options.device, options.physx_threads)
         device = prepare(choice)
-        opened = open_task(task, choice, device, options, (image_width, image_height))
+        with late_timers():
+            opened = open_task(task, choice, device, options, (image_width, image_height))
         self._env: DirectRLEnv | ManagerBasedRLEnv = opened.env
         self._own = opened.own
         self._scene = IsaacLabScene(self._env.scene, self._tensor)

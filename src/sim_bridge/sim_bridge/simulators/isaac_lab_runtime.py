@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound
+from sim_bridge.simulators.isaac_lab_threads import use_physx_workers
 
 ENGINES = ("physx", "newton")
 # mujoco_warp sizes its buffers at start and takes time in proportion to them on a CPU.
@@ -64,7 +64,7 @@ def prepare(choice: PhysicsChoice) -> str:
         choice.device, choice.device
     )
     if choice.engine == "physx" and device == "cpu":
-        _use_threads(choice.threads)
+        use_physx_workers(choice.threads)
     return device
 
 
@@ -101,19 +101,6 @@ def _require(package: str, remedy: str) -> None:
         importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         raise NotFound(f"the Python package {package!r} is not installed: {remedy}") from None
-
-
-def _use_threads(count: int) -> None:
-    """Let the next PhysX have ``count`` workers: ``isaaclab_ov`` asks for 8 on any machine."""
-    import ovphysx
-
-    original = getattr(ovphysx.PhysXConfig, "original", ovphysx.PhysXConfig)
-
-    def configure(**settings: Any) -> Any:
-        return dataclasses.replace(original(**settings), num_threads=count)
-
-    configure.original = original
-    ovphysx.PhysXConfig = configure
 
 
 def _allocate_pageable(warp: Any) -> None:
