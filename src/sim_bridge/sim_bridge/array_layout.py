@@ -23,17 +23,16 @@ class ArrayLayout:
         self._size = ends[-1]
 
     def pack(self, arrays: Mapping[str, np.ndarray]) -> array:
-        row = np.empty(self._size)
-        for name, place, _, _ in self._places:
-            row[place] = arrays[name].ravel()
-        return array("d", row.tobytes())
+        row = array("d")
+        for name, _, _, _ in self._places:
+            row.frombytes(arrays[name].astype(np.float64).tobytes())
+        return row
 
     def unpack(self, row: Sequence[float]) -> dict[str, np.ndarray]:
         """Arrays with the dtype and shape of their specs; InvalidState for another size."""
         if len(row) != self._size:
             raise InvalidState(f"an observation of {len(row)} numbers; valid: {self._size}")
-        values = np.array(row)
         return {
-            name: values[place].reshape(shape).astype(dtype)
+            name: np.array(row[place], dtype).reshape(shape)
             for name, place, shape, dtype in self._places
         }

@@ -111,7 +111,9 @@ class Lease:
         self._expires = self._clock() + self._lease_s
 
     def _remember(self, client_id: str) -> _Client:
-        client = self._clients.setdefault(client_id, _Client())
+        client = self._clients.get(client_id)
+        if client is None:
+            client = self._clients[client_id] = _Client()
         self._clients.move_to_end(client_id)
         while len(self._clients) > _REMEMBERED_CLIENTS:
             self._clients.popitem(last=False)

@@ -25,6 +25,9 @@ from sim_bridge.spec_conversions import to_model_msg
 from sim_bridge.types import StepOutcome
 from sim_bridge.waiting import ServiceLoop
 
+_FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions
+_TERMINATED, _TRUNCATED, _SUCCESS = _FLAGS.TERMINATED, _FLAGS.TRUNCATED, _FLAGS.SUCCESS
+
 
 def answer_errors(response_type: type, call: Callable[[], Any], log: Callable[[str], None]) -> Any:
     """``call()``'s response; a refusal becomes its code and message, a crash OPERATION_FAILED."""
@@ -47,6 +50,7 @@ class ControlServices:
     def __init__(self, session: Session, bridge_id: str, log: Callable[[str], None]) -> None:
         self._session = session
         self._observations = ArrayLayout(session.simulator.spec.observations)
+        self._lean = srv.StepLean.Response()  # filled anew each time: it is sent before the next
         self._bridge_id = bridge_id
         self._log = log
 
@@ -105,16 +109,14 @@ class ControlServices:
         answer = self._session.step_lean(
             request.client_id, request.sequence, request.actions, request.num_steps
         )
-        outcomes = answer.outcomes
-        return srv.StepLean.Response(
-            episode=answer.observation.episode,
-            step=answer.observation.step,
-            rewards=array("d", [o.reward for o in outcomes]),
-            flags=array("B", [_flags(o) for o in outcomes]),
-            observation=self._observations.pack(answer.observation.arrays),
-            info_json=_info(answer),
-            sim_wall_time=answer.sim_wall_time_s,
-        )
+        outcomes, response = answer.outcomes, self._lean
+        response.episode, response.step = answer.observation.episode, answer.observation.step
+        response.rewards = array("d", [o.reward for o in outcomes])
+        response.flags = array("B", [_flags(o) for o in outcomes])
+        response.observation = self._observations.pack(answer.observation.arrays)
+        response.info_json = _info(answer)
+        response.sim_wall_time = answer.sim_wall_time_s
+        return response
 
     def _set_state(self, request: srv.SetState.Request) -> srv.SetState.Response:
         answer = self._session.set_state(
@@ -180,11 +182,10 @@ def _parse_options(text: str) -> dict[str, Any] | None:
 
 
 def _flags(outcome: StepOutcome) -> int:
-    flags = srv.StepLean.Response
     return (
-        outcome.terminated * flags.TERMINATED
-        + outcome.truncated * flags.TRUNCATED
-        + outcome.success * flags.SUCCESS
+        outcome.terminated * _TERMINATED
+        + outcome.truncated * _TRUNCATED
+        + outcome.success * _SUCCESS
     )
 
 
