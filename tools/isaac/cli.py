@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workspace.build import ensure_build
+from workspace.build import changed_since_build, ensure_build
 from workspace.environment import SetupError
 from workspace.wheels import ensure_packages, ensure_uv
 
@@ -64,6 +64,8 @@ def run(arguments: list[str] | None = None) -> int:
     if not environment.python.exists() or not environment.packages():
         print("[run_isaac] no Isaac environment here: make isaac", file=sys.stderr)
         return 1
+    if changed := changed_since_build(environment):
+        print(f"[run_isaac] {changed} is newer than the build: make isaac", file=sys.stderr)
     try:
         os.execvpe(command[0], command, environment.variables(os.environ))
     except OSError as error:

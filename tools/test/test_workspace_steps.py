@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
-from workspace.build import build_inputs
+from workspace.build import build_inputs, changed_since_build
 from workspace.environment import Environment, SetupError
 from workspace.steps import digest, run_logged, run_step
 from workspace.wheels import repair_cmake
@@ -58,6 +60,27 @@ def test_the_build_depends_on_interfaces_and_packaging_but_not_on_python_modules
         before = key()
         (package / name).write_text("2")
         assert key() != before, name
+
+
+def test_a_build_older_than_its_inputs_is_seen_until_it_is_made_or_found_good(tmp_path):
+    environment = Environment("jazzy", False, tmp_path)
+    interface = tmp_path / "src" / "robot" / "A.msg"
+    interface.parent.mkdir(parents=True)
+    for file in (interface, tmp_path / "colcon.meta"):
+        file.write_text("1")
+        os.utime(file, (1000, 1000))
+    stamp = environment.install / ".stamp"
+    assert changed_since_build(environment) is None  # never built: said elsewhere
+
+    run_step("build", stamp, "key", lambda: None)
+    assert changed_since_build(environment) is None
+    os.utime(interface, (stamp.stat().st_mtime + 1,) * 2)
+    assert changed_since_build(environment) == Path("src/robot/A.msg")
+    os.utime(interface, (2000, 2000))
+    os.utime(stamp, (1500, 1500))
+    assert changed_since_build(environment) == Path("src/robot/A.msg")
+    run_step("build", stamp, "key", pytest.fail)  # the same content: nothing to do
+    assert changed_since_build(environment) is None
 
 
 def test_stale_include_paths_of_the_wheels_are_replaced():

@@ -66,6 +66,15 @@ def ensure_build(environment: Environment) -> bool:
     return run_step("colcon build", environment.install / ".stamp", key, build)
 
 
+def changed_since_build(environment: Environment) -> Path | None:
+    """The newest input, relative to the root, if it is newer than the last build."""
+    stamp = environment.install / ".stamp"
+    newest = max(build_inputs(environment), key=lambda path: path.stat().st_mtime)
+    if not stamp.exists() or newest.stat().st_mtime <= stamp.stat().st_mtime:
+        return None
+    return newest.relative_to(environment.root)
+
+
 def forget_other_python(environment: Environment) -> None:
     """Remove what was built for another interpreter: CMake would keep using that one."""
     marker = environment.build / ".python"

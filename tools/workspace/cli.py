@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .bare import ensure_hook
-from .build import ensure_build
+from .build import changed_since_build, ensure_build
 from .checks import check_machine, install_debian_packages
 from .environment import Environment, SetupError, find_environment
 from .wheels import ensure_packages
@@ -88,6 +88,8 @@ def run(arguments: list[str] | None = None) -> int:
     if not environment.packages():
         print("[run] the workspace is not built: make setup", file=sys.stderr)
         return 1
+    if changed := changed_since_build(environment):
+        print(f"[run] {changed} is newer than the build: make setup", file=sys.stderr)
     try:
         os.execvpe(command[0], command, environment.variables(os.environ))
     except OSError as error:

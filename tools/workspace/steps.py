@@ -26,6 +26,7 @@ def digest(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
 def run_step(title: str, stamp: Path, key: str, action: Callable[[], None]) -> bool:
     """Run ``action`` unless ``stamp`` holds ``key``; an interrupted step runs again next time."""
     if stamp.exists() and stamp.read_text() == key:
+        stamp.touch()  # as new as its inputs
         return False
     stamp.unlink(missing_ok=True)
     print(f"[setup] {title} ...", end="", flush=True)
