@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .library import Library, Member, Symbol, call_problem
+from .wheels import TOP_LEVEL
 
-PREFIXES = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter", "ovphysx")
 _CONTAINERS = {"list", "tuple", "dict", "Mapping", "Sequence", "Iterator", "Iterable"}
 _VALUES_OF = {"values", "items", "get", "copy"}
 
@@ -86,7 +86,7 @@ class FileUses(ast.NodeVisitor):
 
     def _check_import(self, node: ast.Import | ast.ImportFrom) -> None:
         for _, target in _imports(node):
-            if not target.startswith(PREFIXES):
+            if not target.startswith(TOP_LEVEL):
                 continue
             found = self._resolve(target)
             module = found.module if found else target.rpartition(".")[0]
@@ -304,7 +304,7 @@ class FileUses(ast.NodeVisitor):
         return Type(found.symbol, instance=True, many=True) if found else None
 
     def _use(self, node: ast.AST, symbol: str, problem: str = "", quiet: bool = False) -> None:
-        if not quiet and symbol.startswith(PREFIXES):
+        if not quiet and symbol.startswith(TOP_LEVEL):
             self.uses.append(Use(symbol, f"{self._name}:{node.lineno}", problem))
 
 

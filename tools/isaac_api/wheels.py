@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 # The recommended API is in exts; what NVIDIA has deprecated is in extsDeprecated.
 _EXTENSION = re.compile(r"^isaacsim/(exts|extsDeprecated|extscache)/[^/]+/(?:pip_prebundle/)?(.+)$")
-_TOP_LEVEL = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter", "ovphysx")
+TOP_LEVEL = ("isaacsim", "isaaclab", "omni", "mujoco_usd_converter", "ovphysx")
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Sources:
         """One source file by its path inside a wheel."""
         match = _EXTENSION.match(path)
         inner = PurePosixPath(match[2] if match else path)
-        if inner.parts[0].split("_")[0] not in _TOP_LEVEL and inner.parts[0] not in _TOP_LEVEL:
+        if inner.parts[0].split("_")[0] not in TOP_LEVEL and inner.parts[0] not in TOP_LEVEL:
             return
         parts = list(inner.with_suffix("").parts)
         if parts[-1] == "__init__":

@@ -69,10 +69,14 @@ def ensure_build(environment: Environment) -> bool:
 def changed_since_build(environment: Environment) -> Path | None:
     """The newest input, relative to the root, if it is newer than the last build."""
     stamp = environment.install / ".stamp"
-    newest = max(build_inputs(environment), key=lambda path: path.stat().st_mtime)
-    if not stamp.exists() or newest.stat().st_mtime <= stamp.stat().st_mtime:
+    newest = max(build_inputs(environment), key=_changed_at)
+    if not stamp.exists() or _changed_at(newest) <= stamp.stat().st_mtime:
         return None
     return newest.relative_to(environment.root)
+
+
+def _changed_at(path: Path) -> float:
+    return path.lstat().st_mtime  # of the link itself: an editor's may lead nowhere
 
 
 def forget_other_python(environment: Environment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -26,7 +27,8 @@ def digest(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
 def run_step(title: str, stamp: Path, key: str, action: Callable[[], None]) -> bool:
     """Run ``action`` unless ``stamp`` holds ``key``; an interrupted step runs again next time."""
     if stamp.exists() and stamp.read_text() == key:
-        stamp.touch()  # as new as its inputs
+        with contextlib.suppress(OSError):  # a shared environment may be somebody else's
+            stamp.touch()  # as new as its inputs
         return False
     stamp.unlink(missing_ok=True)
     print(f"[setup] {title} ...", end="", flush=True)
