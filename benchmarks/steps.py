@@ -4,7 +4,8 @@ The simulator is in a process of its own for ours and for every peer; blocks of 
 in turn, so that all see the same machine. Overhead is the round trip less the time that the
 server spent in the simulator. Two simulators: a scene that leaves the caches warm, and the default
 task, which keeps both ends waiting so long that they wake up cold, which doubles everybody's
-overhead or worse. The empty ROS service is no peer but the floor: nothing over ``rclpy`` can be below it.
+overhead or worse. The empty ROS service is no peer but the floor: nothing over ``rclpy`` can be
+below it.
 
 Any simulator, beside itself without a wire and beside what peers its environment has:
 
