@@ -23,10 +23,10 @@ from rclpy.signals import SignalHandlerOptions
 from sim_interfaces import srv
 from std_srvs.srv import Trigger
 
-from sim_bridge.conversions import to_chunk_msg
-from sim_bridge.stopping import StopFlag
+from sim_bridge.ros.convert import to_chunk_msg
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.wait_set import Caller, ServiceLoop
 from sim_bridge.types import ActionChunk
-from sim_bridge.waiting import Caller, ServiceLoop
 
 LENGTHS = (1, 16)  # control steps a call
 INFER = "bare_infer"

@@ -21,7 +21,7 @@ from camera_peers import KINDS
 from rows import Row, percentiles
 from tqdm import tqdm
 
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 _CAMERAS, _RATE_HZ, _SIZE = 3, 30, (640, 480)
 _LATENCY_BUDGET_MS = 33.0
@@ -72,7 +72,7 @@ def _ours(frames: int, folder: Path) -> list[float]:
     subscriber = [sys.executable, str(_HERE), "subscribe", str(result)]
     driver = [sys.executable, str(_HERE), "drive", str(frames)]
     with (
-        Process.module("sim_bridge.node", *arguments, log=folder / "bridge", env=environment),
+        Process.module("sim_bridge", *arguments, log=folder / "bridge", env=environment),
         Process(subscriber, folder / "subscriber", environment) as listening,
     ):
         with Process(driver, folder / "driver", environment) as driving:
@@ -130,7 +130,7 @@ def drive(frames: int) -> None:
     import rclpy
     from rclpy.node import Node
 
-    from sim_bridge.client import BridgeClient
+    from sim_bridge.client.bridge_client import BridgeClient
 
     rclpy.init()
     node = Node("driver")
@@ -155,8 +155,8 @@ def subscribe(result: Path) -> None:
     from rclpy.qos import QoSProfile
     from sensor_msgs.msg import Image
 
-    from sim_bridge.conversions import from_time
-    from sim_bridge.simulators.synthetic_simulator import drawn_at_ns
+    from sim_bridge.ros.convert import from_time
+    from sim_bridge.simulators.synthetic import drawn_at_ns
 
     rclpy.init()
     node = Node("subscriber")

@@ -10,8 +10,8 @@ import psutil
 from rows import Row, row
 from tqdm import tqdm
 
-from sim_bridge.remote_env import RemoteEnv
-from sim_bridge.testing import Process, free_domain_id
+from sim_bridge.client.env import RemoteEnv
+from sim_bridge.processes.testing import Process, free_domain_id
 
 _BUDGET_PERCENT = 2.0
 
@@ -20,7 +20,7 @@ def measure(seconds: int = 20) -> list[Row]:
     domain_id = free_domain_id()
     with tempfile.TemporaryDirectory() as name:
         log, environment = Path(name) / "bridge", {"ROS_DOMAIN_ID": str(domain_id)}
-        with Process.module("sim_bridge.node", log=log, env=environment) as bridge:
+        with Process.module("sim_bridge", log=log, env=environment) as bridge:
             env = RemoteEnv(domain_id=domain_id, connect_timeout_s=60.0)
             env.reset(seed=0)
             env.close()

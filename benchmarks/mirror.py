@@ -28,13 +28,14 @@ from mujoco_mirror.framing import frame
 from mujoco_mirror.mirror import Mirror
 from mujoco_mirror.quality import quality_named
 from mujoco_mirror.scene import load_scene
-from sim_bridge import names, qos
-from sim_bridge.conversions import to_state_msg
+from sim_bridge import names
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import Trajectory, load_trajectory
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import to_state_msg
+from sim_bridge.ros.wait_set import Caller
+from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import SimState
-from sim_bridge.waiting import Caller
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TRAJECTORY = _ROOT / "src" / "policy_node" / "data" / "so101_pick_place.npz"

@@ -27,10 +27,11 @@ from sim_interfaces import msg as m
 from tf2_msgs.msg import TFMessage
 from tqdm import tqdm
 
-from sim_bridge import names, qos
-from sim_bridge.conversions import to_state_msg, to_transforms
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge import names
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import to_state_msg, to_transforms
+from sim_bridge.trajectories.trajectory import load_trajectory
 from sim_bridge.types import LinkPoses
 
 _ROOT = Path(__file__).resolve().parents[1]

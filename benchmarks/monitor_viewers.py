@@ -20,7 +20,7 @@ import psutil
 from rows import Row, row
 from tqdm import tqdm
 
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 _RATE_HZ = 30.0
 _BUDGET_PERCENT = 10.0
@@ -95,9 +95,10 @@ def _publish() -> None:
     from sensor_msgs.msg import Image
     from sim_interfaces import msg as m
 
-    from sim_bridge import names, qos
-    from sim_bridge.conversions import to_time
-    from sim_bridge.images import to_image_msg
+    from sim_bridge import names
+    from sim_bridge.ros import qos
+    from sim_bridge.ros.convert import to_time
+    from sim_bridge.ros.images import to_image_msg
 
     rclpy.init()
     node = Node("publisher")

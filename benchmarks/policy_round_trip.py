@@ -33,7 +33,7 @@ from rows import Row, row
 from tqdm import tqdm
 
 from policy_node.policy_client import PolicyClient
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.types import Observation
 
 _CLIENTS = 4
@@ -131,7 +131,10 @@ def _graph(
     env = {"ROS_DOMAIN_ID": str(domain_id), "PYTHONPATH": path, **dds}
     words = [f"policy:=python:policies_for_benchmarks:{policy}", f"serve_openpi_port:={port}"]
     words = [w for word in [*words, "serve_anonymously:=true"] for w in ("-p", word)]
-    for module, *arguments in (("sim_bridge.node",), ("policy_node.node", "--ros-args", *words)):
+    for module, *arguments in (
+        ("sim_bridge",),
+        ("policy_node.node", "--ros-args", *words),
+    ):
         log = folder / f"{module}_{domain_id}"
         stack.enter_context(Process.module(module, *arguments, log=log, env=env))
     return domain_id, port

@@ -27,12 +27,12 @@ from mujoco_mirror.recording import write_png
 from mujoco_mirror.video import VideoWriter
 from mujoco_mirror.view import View, ViewSettings
 from sim_bridge import names
-from sim_bridge.client import BridgeClient
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.model_files import resolve_uri
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import Trajectory, load_trajectory
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros.wait_set import Caller
+from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import SimState
-from sim_bridge.waiting import Caller
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TRAJECTORY = _ROOT / "src" / "policy_node" / "data" / "so101_pick_place.npz"
@@ -115,7 +115,7 @@ def _graph(folder: Path):
         "FASTDDS_DEFAULT_PROFILES_FILE": str(_PROFILE),
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(_PROFILE),
     }
-    bridge = Process.module("sim_bridge.node", log=folder / "bridge", env=environment)
+    bridge = Process.module("sim_bridge", log=folder / "bridge", env=environment)
     mirror = Process.module("mujoco_mirror.node", log=folder / "mirror", env=environment)
     with bridge, mirror:
         context = Context()

@@ -32,8 +32,8 @@ from peers import KINDS, PeerClient, rest_action
 from rows import Row, row
 from tqdm import tqdm
 
-from sim_bridge.remote_env import RemoteEnv
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.client.env import RemoteEnv
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 _SCENE = ("mujoco", "so101")  # 0.3 ms of physics a step
 _TASK = ("gymnasium", "SO101PickPlace-v0")  # 5 ms of physics a step
@@ -157,7 +157,7 @@ def _ours(simulator: str, task: str, options: str, folder: Path):
     environment = {"ROS_DOMAIN_ID": str(domain_id)}
     parameters = f"simulator:={simulator}", f"task:={task}", f"task_options:={options!r}"
     arguments = ["--ros-args", *(word for p in parameters for word in ("-p", p))]
-    with Process.module("sim_bridge.node", *arguments, log=folder / "bridge", env=environment):
+    with Process.module("sim_bridge", *arguments, log=folder / "bridge", env=environment):
         env = RemoteEnv(domain_id=domain_id, connect_timeout_s=_START_S)
         yield env
         env.close()

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from mujoco_mirror import film
 from policy_node.policies.registry import open_policy
-from sim_bridge.remote_host import RemoteHost
-from sim_bridge.trajectory import TrajectoryRecorder
+from sim_bridge.remote.host import RemoteHost
+from sim_bridge.trajectories.trajectory import TrajectoryRecorder
 
 
 def main():

@@ -34,7 +34,13 @@ WHEELS = [
 def check(sources: Sources, files: list[Path]) -> list[Use]:
     """All uses in ``files``, in file order."""
     library = Library(sources)
-    return [use for path in files for use in FileUses(library, path, path.name).collect()]
+    return [use for path in files for use in FileUses(library, path, _name(path)).collect()]
+
+
+def _name(path: Path) -> str:
+    """Below the simulators' folder, where it lies there."""
+    path = path.resolve()
+    return str(path.relative_to(SIMULATORS)) if path.is_relative_to(SIMULATORS) else path.name
 
 
 def report(uses: list[Use], versions: dict[str, str]) -> str:
@@ -72,7 +78,7 @@ def main() -> int:
     wheels = sorted(options.wheels.glob("*.whl"))
     if not wheels:
         parser.error(f"no wheels in {options.wheels}")
-    files = options.files or sorted(SIMULATORS.glob("isaac_*.py"))
+    files = options.files or sorted(SIMULATORS.glob("isaac_*/*.py"))
     uses = check(sources := read_wheels(wheels), files)
     text = report(uses, sources.versions)
     print(text)

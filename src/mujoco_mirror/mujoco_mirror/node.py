@@ -52,12 +52,13 @@ from mujoco_mirror.urdf import for_mujoco
 from mujoco_mirror.view import View
 from mujoco_mirror.viewer import Viewer
 from mujoco_mirror.worker import MirrorWorker
-from sim_bridge import names, qos
-from sim_bridge.conversions import from_state_msg, from_time, to_time
+from sim_bridge import names
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
-from sim_bridge.images import encode_jpeg, to_image_msg
-from sim_bridge.node_parameters import read_parameters
-from sim_bridge.spec_conversions import from_model_msg
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import from_state_msg, from_time, to_time
+from sim_bridge.ros.convert_spec import from_model_msg
+from sim_bridge.ros.images import encode_jpeg, to_image_msg
+from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.types import SimState
 
 _DEFAULT_TIMEOUT_S = 60.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sim_bridge.conversions import from_time
+from sim_bridge.ros.convert import from_time
 from sim_bridge.types import LinkPoses
 
 

@@ -21,11 +21,12 @@ from sensor_msgs.msg import Image
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
 
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
-from sim_bridge.images import to_image_msg
-from sim_bridge.node import SimBridge
-from sim_bridge.parameters import BridgeParameters
+from sim_bridge import names
+from sim_bridge.bridge.node import SimBridge
+from sim_bridge.bridge.parameters import BridgeParameters
+from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.ros import qos
+from sim_bridge.ros.images import to_image_msg
 from sim_bridge.types import ActionSpec, JointSpec, SimSpec, SimState, StepOutcome
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_roll", "gripper")

@@ -16,7 +16,7 @@ from mujoco_mirror.rotations import angle_between
 from mujoco_mirror.target_forecast import TargetForecast
 from sim_bridge.errors import NotFound
 from sim_bridge.simulators.registry import open_simulator
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge.trajectories.trajectory import load_trajectory
 
 TRAJECTORY = Path(__file__).parents[2] / "policy_node" / "data" / "so101_pick_place.npz"
 PHYSICS_STEP_S = 0.002

@@ -14,12 +14,13 @@ from sensor_msgs.msg import Image
 from sim_interfaces import srv
 from sim_interfaces.msg import Result
 
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
-from sim_bridge.conversions import from_time
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import TimedOut
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.waiting import Caller, Receiver
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import from_time
+from sim_bridge.ros.wait_set import Caller, Receiver
 
 START_S = 120.0
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
@@ -38,7 +39,7 @@ def processes(domain_id, tmp_path_factory):
     profiled = {**env, "PYTHONPROFILEIMPORTTIME": "1"}
     size = ["--ros-args", "-p", "width:=320", "-p", "height:=240", "-p", "quality:=fast"]
     with (
-        Process.module("sim_bridge.node", log=folder / "bridge.log", env=env) as bridge,
+        Process.module("sim_bridge", log=folder / "bridge.log", env=env) as bridge,
         Process.module(
             "mujoco_mirror.node", *size, log=folder / "mirror.log", env=profiled
         ) as mirror,

@@ -12,8 +12,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from mujoco_mirror import film
 from mujoco_mirror.bag import bag_states
 from mujoco_mirror.joint_source import JointSource
-from sim_bridge.conversions import to_state_msg
 from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.ros.convert import to_state_msg
 
 TRAJECTORY = Path(__file__).parents[2] / "policy_node" / "data" / "so101_pick_place.npz"
 INTERFACES = Path(__file__).parents[2] / "sim_interfaces" / "msg"

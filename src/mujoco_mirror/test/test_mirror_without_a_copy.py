@@ -18,12 +18,13 @@ from sim_interfaces import srv
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from sim_bridge import names, qos
-from sim_bridge.conversions import to_state_msg, to_time, to_transforms
+from sim_bridge import names
 from sim_bridge.model_files import sha256_of
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import to_state_msg, to_time, to_transforms
+from sim_bridge.ros.wait_set import Caller
 from sim_bridge.types import LinkPoses
-from sim_bridge.waiting import Caller
 
 START_S = 120.0
 FILES = {

@@ -24,9 +24,10 @@ from rclpy.node import Node
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
 
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -440,7 +441,7 @@ def test_the_mirror_of_a_real_task_is_on_the_page(browser, tmp_path):
     env = {"ROS_DOMAIN_ID": str(domain)}
     with contextlib.ExitStack() as stack:
         small = ("--ros-args", "-p", "width:=160", "-p", "height:=120")
-        for module, words in (("sim_bridge.node", ()), ("mujoco_mirror.node", small)):
+        for module, words in (("sim_bridge", ()), ("mujoco_mirror.node", small)):
             log = tmp_path / f"{module}.log"
             stack.enter_context(Process.module(module, *words, log=log, env=env))
         process = stack.enter_context(monitor(tmp_path, env)).started()

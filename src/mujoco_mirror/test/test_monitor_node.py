@@ -17,10 +17,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from websockets.sync.client import connect
 
-from sim_bridge import qos
-from sim_bridge.client import BridgeClient
-from sim_bridge.images import encode_jpeg, to_image_msg
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.images import encode_jpeg, to_image_msg
 
 TIMEOUT_S = 60.0
 STAND_IN = Path(__file__).with_name("monitor_stand_in.py")

@@ -18,7 +18,7 @@ from mujoco_mirror.monitor.security import Token, is_loopback
 from mujoco_mirror.monitor.server import MonitorServer
 from mujoco_mirror.monitor.video import Picture, VideoFeed
 from sim_bridge.errors import LeaseHeld, TimedOut
-from sim_bridge.testing import wait_until
+from sim_bridge.processes.testing import wait_until
 from sim_bridge.types import SimState
 
 SECRET = "a-token-of-some-length"

@@ -6,7 +6,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from policy_node.inference_worker import Inference
-from sim_bridge import names, qos
+from sim_bridge import names
+from sim_bridge.ros import qos
 from sim_bridge.types import Observation
 
 

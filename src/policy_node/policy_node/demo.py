@@ -24,8 +24,8 @@ from sim_interfaces.action import Rollout
 from policy_node.demo_graph import DemoGraph, mirror_summary
 from policy_node.demo_report import DemoOutcome, EpisodeFigures, Progress, summary, table
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
-from sim_bridge.node_parameters import read_parameters
-from sim_bridge.stopping import StopFlag
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.types import SimSpec
 
 _DRAWING_TIMEOUT_S = 120.0

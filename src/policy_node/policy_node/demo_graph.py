@@ -17,10 +17,11 @@ from sim_interfaces import msg as m
 from sim_interfaces import srv
 from sim_interfaces.action import Rollout
 
-from sim_bridge import names, qos
+from sim_bridge import names
 from sim_bridge.errors import OK, TimedOut, error_for
-from sim_bridge.spec_conversions import from_spec_msg
-from sim_bridge.stopping import StopFlag
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.types import SimSpec
 
 _BRIDGE_NODE, _POLICY_NODE, _ROLLOUT_NODE = "sim_bridge", "policy_node", "rollout"

@@ -29,8 +29,8 @@ from policy_node.policies.checkpoint import DEVICE_VARIABLE
 from policy_node.policies.registry import check_address, open_policy
 from policy_node.policy import Policy
 from policy_node.policy_client import PolicyClient
-from sim_bridge.domains import free_domain_id
 from sim_bridge.errors import BridgeError, OperationFailed
+from sim_bridge.processes.domains import free_domain_id
 from sim_bridge.types import SimSpec
 
 _POLL_S = 0.5

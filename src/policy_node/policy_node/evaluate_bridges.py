@@ -93,7 +93,7 @@ class LocalBridges:
         command = [
             sys.executable,
             "-m",
-            "sim_bridge.node",
+            "sim_bridge",
             "--ros-args",
             "-r",
             f"__ns:=/{namespace}",

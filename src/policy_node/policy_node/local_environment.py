@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim_bridge.session import Answer, Session
-from sim_bridge.simulator import Simulator
+from sim_bridge.bridge.session import Answer, Session
+from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.types import Observation, SimState
 
 _CLIENT = "local"

@@ -30,13 +30,14 @@ from policy_node.serve.outward import OutwardServers, ServeParameters
 from policy_node.services import PolicyServices
 from policy_node.sessions import PolicySessions
 from policy_node.warm_up import warm_up
-from sim_bridge import names, qos
+from sim_bridge import names
 from sim_bridge.errors import BridgeError
-from sim_bridge.node_parameters import read_parameters
-from sim_bridge.spec_conversions import from_spec_msg
-from sim_bridge.stopping import StopFlag
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.wait_set import ServiceLoop
 from sim_bridge.types import SimSpec
-from sim_bridge.waiting import ServiceLoop
 
 _WAIT_S = 0.2
 

@@ -12,10 +12,10 @@ from sim_interfaces import srv
 
 from policy_node.policy import PolicySpec
 from sim_bridge import names
-from sim_bridge.conversions import from_chunk_msg, to_observation_msg
 from sim_bridge.errors import OK, InvalidAction, OperationFailed, TimedOut, error_for
+from sim_bridge.ros.convert import from_chunk_msg, to_observation_msg
+from sim_bridge.ros.wait_set import Caller, wait_for_server
 from sim_bridge.types import ActionChunk, ActionSpec, Observation
-from sim_bridge.waiting import Caller, wait_for_server
 
 
 class PolicyClient:

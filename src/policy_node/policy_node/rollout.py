@@ -11,12 +11,12 @@ import numpy as np
 
 from policy_node.execution.strategy import Strategy
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.trajectory import Trajectory, TrajectoryRecorder
+from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder
 from sim_bridge.types import Observation, SimSpec, SimState
 
 
 class Reply(Protocol):
-    """Answer to reset and step, as of ``sim_bridge.client.StepReply``."""
+    """Answer to reset and step, as of ``sim_bridge.client.bridge_client.StepReply``."""
 
     state: SimState
     observation: Observation

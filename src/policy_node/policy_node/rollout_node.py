@@ -22,9 +22,9 @@ from policy_node.rollout import Progress
 from policy_node.rollout_worker import RolloutWorker
 from sim_bridge import names
 from sim_bridge.errors import BridgeError
-from sim_bridge.goal_worker import GoalWorker
-from sim_bridge.node_parameters import read_parameters
-from sim_bridge.stopping import StopFlag
+from sim_bridge.ros.goals import GoalWorker
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import read_parameters
 
 _SPIN_S = 0.2
 

@@ -12,11 +12,11 @@ from sim_interfaces import srv
 from policy_node.inference_worker import Inference, InferenceWorker
 from policy_node.policies.registry import check_request
 from sim_bridge import names
-from sim_bridge.conversions import from_observation_msg, to_chunk_msg
+from sim_bridge.bridge.services import answer_errors
 from sim_bridge.errors import InvalidRequest, OperationFailed
-from sim_bridge.services import answer_errors
+from sim_bridge.ros.convert import from_observation_msg, to_chunk_msg
+from sim_bridge.ros.wait_set import ServiceLoop
 from sim_bridge.types import ActionChunk, Observation, SimSpec
-from sim_bridge.waiting import ServiceLoop
 
 _OPTIONS = ("policy",)
 Reply = Callable[[Any], None]

@@ -13,7 +13,7 @@ from policy_node.record_trajectory import record
 from policy_node.rollout import EpisodeRunner
 from sim_bridge.errors import BridgeError, FeatureUnsupported, InvalidRequest, NotFound
 from sim_bridge.simulators.registry import open_simulator
-from sim_bridge.trajectory import Trajectory, load_trajectory
+from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 
 COMMITTED = Path(__file__).parents[1] / "data" / "so101_pick_place.npz"
 

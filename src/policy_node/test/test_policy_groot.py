@@ -24,7 +24,7 @@ import zmq
 from policy_node.policies import arrays_json, groot_http, groot_zmq
 from policy_node.policies.server_address import parse_server_address
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.testing import wait_until
+from sim_bridge.processes.testing import wait_until
 from sim_bridge.types import Observation
 
 MODALITIES = {

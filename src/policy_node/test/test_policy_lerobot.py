@@ -27,8 +27,8 @@ from policy_node.policies import lerobot_messages as messages
 from policy_node.policies.lerobot_grpc import open_source
 from policy_node.policies.server_address import parse_server_address
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.restricted_pickle import Record, dumps
-from sim_bridge.testing import Process, wait_until
+from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.safe_pickle import Record, dumps
 from sim_bridge.types import Observation
 
 LEROBOT_PYTHON = os.environ.get("LEROBOT_PYTHON", "")

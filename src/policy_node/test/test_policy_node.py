@@ -24,13 +24,14 @@ from sim_interfaces import srv
 from sim_interfaces.action import Rollout
 
 from policy_node.policy_client import PolicyClient
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, NotFound, TimedOut
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import Trajectory, load_trajectory
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.wait_set import Caller, Receiver, ServiceLoop
+from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import ActionSpec, Observation
-from sim_bridge.waiting import Caller, Receiver, ServiceLoop
 
 COMMITTED = Path(__file__).parents[1] / "data" / "so101_pick_place.npz"
 DEADLINE_S = 60.0
@@ -50,7 +51,7 @@ def graph(tmp_path_factory):
     logs = tmp_path_factory.mktemp("logs")
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
     with (
-        Process.module("sim_bridge.node", log=logs / "bridge", env=env),
+        Process.module("sim_bridge", log=logs / "bridge", env=env),
         Process.module("policy_node.node", log=logs / "policy", env=env) as policy,
         Process.module("policy_node.rollout_node", log=logs / "rollout", env=env) as rollout,
     ):
@@ -265,7 +266,7 @@ def test_clients_that_ask_at_once_share_inferences(tmp_path):
     arguments = ("--ros-args", "-p", "policy:=python:slow_policies:batching")
     rounds = 6
     with (
-        Process.module("sim_bridge.node", log=tmp_path / "bridge", env=env),
+        Process.module("sim_bridge", log=tmp_path / "bridge", env=env),
         Process.module("policy_node.node", *arguments, log=tmp_path / "policy", env=env),
         ExitStack() as stack,
     ):
@@ -336,7 +337,7 @@ def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
         return Process.module("policy_node.node", log=tmp_path / name, env=env)
 
     with (
-        Process.module("sim_bridge.node", log=tmp_path / "bridge", env=env),
+        Process.module("sim_bridge", log=tmp_path / "bridge", env=env),
         policy_process("first") as first,
         Process.module(
             "policy_node.rollout_node",

@@ -17,7 +17,7 @@ from websockets.sync.server import serve
 from policy_node.policies.openpi import open_source
 from policy_node.policies.server_address import parse_server_address
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed, TimedOut
-from sim_bridge.testing import Process, wait_until
+from sim_bridge.processes.testing import Process, wait_until
 from sim_bridge.types import Observation
 
 REAL_SERVER = """

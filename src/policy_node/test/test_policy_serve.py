@@ -30,7 +30,7 @@ from policy_node.serve.backend import WorkerBackend
 from policy_node.serve.servers import PolicyServers, ServeSettings
 from policy_node.sessions import PolicySessions
 from sim_bridge.errors import InvalidRequest, OperationFailed
-from sim_bridge.testing import wait_until
+from sim_bridge.processes.testing import wait_until
 from sim_bridge.types import (
     ActionSpec,
     ArraySpec,

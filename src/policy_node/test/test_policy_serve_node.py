@@ -13,12 +13,13 @@ from sim_interfaces import msg
 
 from policy_node.policies.registry import open_policy
 from policy_node.policy_client import PolicyClient
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.spec_conversions import from_spec_msg
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.waiting import Receiver
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.ros.wait_set import Receiver
 
 DEADLINE_S = 90.0
 TOKEN = "hands off"
@@ -31,7 +32,7 @@ def graph(tmp_path_factory):
     env = {"ROS_DOMAIN_ID": str(free_domain_id()), "POLICY_NODE_TOKEN": TOKEN}
     words = [word for name in PORT_PARAMETERS for word in ("-p", f"{name}:=0")]
     with (
-        Process.module("sim_bridge.node", log=logs / "bridge", env=env),
+        Process.module("sim_bridge", log=logs / "bridge", env=env),
         Process.module("policy_node.node", "--ros-args", *words, log=logs / "policy", env=env),
     ):
         yield int(env["ROS_DOMAIN_ID"]), logs / "policy"

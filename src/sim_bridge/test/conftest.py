@@ -8,7 +8,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 
 from sim_bridge.errors import TimedOut
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 START_TIMEOUT_S = 60.0
 
@@ -23,7 +23,7 @@ def bridge(domain_id, tmp_path_factory):
     """A running bridge with the default task."""
     log = tmp_path_factory.mktemp("bridge") / "bridge.log"
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", log=log, env=env) as process:
+    with Process.module("sim_bridge", log=log, env=env) as process:
         yield process
 
 
@@ -51,7 +51,7 @@ def replay_on(tmp_path):
     import subprocess
     import sys
 
-    from sim_bridge.client import BridgeClient
+    from sim_bridge.client.bridge_client import BridgeClient
 
     domain_id = free_domain_id()  # not the module's: its bridge would answer as well
     context = Context()
@@ -64,8 +64,14 @@ def replay_on(tmp_path):
         if options:
             arguments += ["-p", f"task_options:='{options}'"]
         log = tmp_path / "bridge.log"
-        with Process.module("sim_bridge.node", *arguments, log=log, env=environment):
-            command = [sys.executable, "-m", "sim_bridge.replay", str(file), *map(str, words)]
+        with Process.module("sim_bridge", *arguments, log=log, env=environment):
+            command = [
+                sys.executable,
+                "-m",
+                "sim_bridge.trajectories.replay_command",
+                str(file),
+                *map(str, words),
+            ]
             done = subprocess.run(
                 command,
                 env={**os.environ, **environment},

@@ -10,8 +10,8 @@ import sys
 
 import numpy as np
 
+from sim_bridge.client.env import RemoteEnv
 from sim_bridge.errors import IncorrectState
-from sim_bridge.remote_env import RemoteEnv
 
 CLIENT_ID = "fire"
 SEED = 7

@@ -6,8 +6,8 @@ A process of its own, because Fast DDS reads the tunnel's profile once, before a
 import json
 import sys
 
-from sim_bridge.remote_host import RemoteHost, RemoteHostError
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge.remote.host import RemoteHost, RemoteHostError
+from sim_bridge.trajectories.trajectory import load_trajectory
 
 
 def tell(**values):

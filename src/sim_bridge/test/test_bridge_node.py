@@ -14,9 +14,8 @@ from sim_interfaces import msg as m
 from sim_interfaces import srv
 from tf2_msgs.msg import TFMessage
 
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
-from sim_bridge.conversions import from_state_msg
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import (
     BridgeError,
     InvalidAction,
@@ -25,8 +24,10 @@ from sim_bridge.errors import (
     NotFound,
     SequenceGap,
 )
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.waiting import Receiver
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import from_state_msg
+from sim_bridge.ros.wait_set import Receiver
 
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
 
@@ -204,7 +205,7 @@ def test_the_model_is_handed_out_file_by_file(client):
 
 def test_ctrl_c_ends_the_process_quietly(tmp_path):
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
-    with Process.module("sim_bridge.node", log=tmp_path / "log", env=env) as process:
+    with Process.module("sim_bridge", log=tmp_path / "log", env=env) as process:
         wait_until(lambda: "actions every" in process.output(), 60.0, "start")
         process.signal(signal.SIGINT)
         assert process.wait(10.0) == 0
@@ -223,7 +224,7 @@ def test_ctrl_c_ends_the_process_quietly(tmp_path):
 def test_bad_parameters_end_the_process_with_a_reason(tmp_path, parameter, message):
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
     arguments = ["--ros-args", "-p", parameter]
-    with Process.module("sim_bridge.node", *arguments, log=tmp_path / "log", env=env) as process:
+    with Process.module("sim_bridge", *arguments, log=tmp_path / "log", env=env) as process:
         assert process.wait(60.0) == 2
         assert re.search(message, process.output()), process.output()
         assert "Traceback" not in process.output()

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim_bridge.bridges import commands
-from sim_bridge.remote_vector_env import make_vector_env
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.client.vector_env import make_vector_env
+from sim_bridge.processes.bridges import commands
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 ROOT = Path(__file__).parents[3]
 WAIT_S = 90.0
@@ -79,7 +79,12 @@ def test_a_launch_file_starts_as_many_as_wanted_and_ends_them(launched):
 def test_none_outlives_the_others_or_who_started_them(how, tmp_path):
     environment = {"ROS_DOMAIN_ID": str(free_domain_id())}
     with Process.module(
-        "sim_bridge.bridges", "--count", "2", *SO101, log=tmp_path / "log", env=environment
+        "sim_bridge.processes.bridges",
+        "--count",
+        "2",
+        *SO101,
+        log=tmp_path / "log",
+        env=environment,
     ) as process:
         wait_until(lambda: process.output().count("actions every") == 2, WAIT_S, "both bridges")
         pids = children(process.pid)

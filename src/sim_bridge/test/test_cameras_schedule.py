@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sim_bridge.camera_schedule import CameraSchedule
+from sim_bridge.bridge.camera_schedule import CameraSchedule
 from sim_bridge.errors import InvalidRequest
 
 

@@ -5,16 +5,16 @@ import pytest
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
-from sim_bridge import qos
-from sim_bridge.camera_publishers import CameraPublishers
-from sim_bridge.client import BridgeClient
-from sim_bridge.conversions import from_time
+from sim_bridge.bridge.cameras import CameraPublishers
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.images import decode_jpeg, from_image_msg
-from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
-from sim_bridge.simulators.synthetic_simulator import SyntheticSimulator
-from sim_bridge.testing import Process, wait_until
-from sim_bridge.waiting import Receiver
+from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import from_time
+from sim_bridge.ros.images import decode_jpeg, from_image_msg
+from sim_bridge.ros.wait_set import Receiver
+from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
+from sim_bridge.simulators.synthetic import SyntheticSimulator
 
 TIMEOUT_S = 60.0
 OPTIONS = (
@@ -32,7 +32,7 @@ def bridge(domain_id, tmp_path_factory):
     for option in OPTIONS:
         args += ["-p", option]
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", *args, log=log, env=env) as process:
+    with Process.module("sim_bridge", *args, log=log, env=env) as process:
         yield process
 
 
@@ -200,7 +200,7 @@ def test_a_machine_that_cannot_draw_goes_on_without_pictures(node):
 def test_bad_camera_parameters_end_the_bridge(tmp_path, domain_id, option, message):
     args = ["--ros-args", "-p", "simulator:=synthetic", "-p", option]
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", *args, log=tmp_path / "log", env=env) as process:
+    with Process.module("sim_bridge", *args, log=tmp_path / "log", env=env) as process:
         assert process.wait(TIMEOUT_S) == 2
         assert message in process.output()
 
@@ -213,7 +213,7 @@ def test_bad_synthetic_options_are_named():
 def test_tf_in_the_middle_of_a_chunk_is_that_of_its_stamp(domain_id, node, tmp_path):
     args = ["--ros-args", "-p", "simulator:=mujoco", "-p", "task:=so101", "-r", "__ns:=/arm"]
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", *args, log=tmp_path / "log", env=env):
+    with Process.module("sim_bridge", *args, log=tmp_path / "log", env=env):
         client = BridgeClient(node, namespace="arm", timeout_s=TIMEOUT_S)
         client.wait_for_bridge(TIMEOUT_S)
         receiver = Receiver(node, TFMessage, "arm/tf", qos.ROBOT_STATE)

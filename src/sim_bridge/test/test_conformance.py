@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from sim_bridge.conformance import ConformanceCase, SimulatorConformance
+from sim_bridge.simulators.conformance import ConformanceCase, SimulatorConformance
 from sim_bridge.simulators.registry import open_simulator
 
 _SMALL = {"image_width": 64, "image_height": 48}

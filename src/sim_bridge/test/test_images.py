@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
-from sim_bridge.images import from_image_msg, to_image_msg
+from sim_bridge.ros.images import from_image_msg, to_image_msg
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 DEPTH = np.arange(6, dtype=np.float32).reshape(2, 3) + 0.5

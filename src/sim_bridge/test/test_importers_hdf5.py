@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.importers.formats import open_trajectory
-from sim_bridge.simulators.gymnasium_simulator import GymnasiumSimulator
+from sim_bridge.simulators.gymnasium.simulator import GymnasiumSimulator
+from sim_bridge.trajectories.importers.formats import open_trajectory
 
 STEPS = 40
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.importers.formats import open_trajectory
-from sim_bridge.importers.lerobot import LeRobotFolder
-from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
+from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
+from sim_bridge.trajectories.importers.formats import open_trajectory
+from sim_bridge.trajectories.importers.lerobot import LeRobotFolder
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 NAMES = [f"{joint}.pos" for joint in JOINTS]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.importers.fitting import fit
-from sim_bridge.importers.options import ImportOptions, parse_address
-from sim_bridge.trajectory import Trajectory
+from sim_bridge.trajectories.importers.fitting import fit
+from sim_bridge.trajectories.importers.options import ImportOptions, parse_address
+from sim_bridge.trajectories.trajectory import Trajectory
 from sim_bridge.types import ActionSpec, JointSpec, SimSpec
 
 SPEC = SimSpec(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.importers.formats import open_trajectory
-from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
+from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
+from sim_bridge.trajectories.importers.formats import open_trajectory
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 STEPS = 30

@@ -8,8 +8,8 @@ from statistics import median
 import numpy as np
 import pytest
 
-from sim_bridge.remote_env import RemoteEnv
-from sim_bridge.testing import Process, free_domain_id
+from sim_bridge.client.env import RemoteEnv
+from sim_bridge.processes.testing import Process, free_domain_id
 
 pytestmark = pytest.mark.skipif(
     find_spec("isaaclab") is None, reason="isaaclab is not installed here: run `make test-isaac`"
@@ -28,7 +28,7 @@ def bridge(log, domain_id, task=TASK, options=f'{{"physics": "{ENGINE}"}}'):
     arguments = ("--ros-args", "-p", "simulator:=isaac_lab", "-p", f"task:={task}")
     arguments += ("-p", f"task_options:={options!r}")
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    return Process.module("sim_bridge.node", *arguments, log=log, env=env)
+    return Process.module("sim_bridge", *arguments, log=log, env=env)
 
 
 @pytest.fixture(scope="module")

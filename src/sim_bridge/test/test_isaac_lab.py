@@ -19,7 +19,7 @@ from sim_bridge.errors import (
     NotFound,
     OperationFailed,
 )
-from sim_bridge.trajectory import load_trajectory
+from sim_bridge.trajectories.trajectory import load_trajectory
 
 pytestmark = pytest.mark.skipif(
     find_spec("isaaclab") is None, reason="isaaclab is not installed here: run `make test-isaac`"
@@ -34,7 +34,7 @@ ANGLE_TOLERANCE_DEG = 0.1
 
 @pytest.fixture(scope="module")
 def simulator():
-    from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
+    from sim_bridge.simulators.isaac_lab.simulator import IsaacLabSimulator
 
     simulator = IsaacLabSimulator(JOINT_TASK, {"physics": ENGINE, "device": "cpu"})
     yield simulator
@@ -232,14 +232,14 @@ def test_a_diverged_engine_is_an_error_and_a_reset_recovers(simulator):
 
 
 def test_an_unknown_task_lists_near_ones():
-    from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
+    from sim_bridge.simulators.isaac_lab.simulator import IsaacLabSimulator
 
     with pytest.raises(NotFound, match="SO101PickPlace-v0"):
         IsaacLabSimulator("Isaac-Lift-Cub-Frnka-v0", {"physics": ENGINE})
 
 
 def test_an_unknown_option_is_named():
-    from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
+    from sim_bridge.simulators.isaac_lab.simulator import IsaacLabSimulator
 
     with pytest.raises(InvalidRequest, match="'phisics'; valid: physics, device"):
         IsaacLabSimulator(JOINT_TASK, {"phisics": ENGINE})
@@ -248,7 +248,7 @@ def test_an_unknown_option_is_named():
 def test_cuda_where_there_is_none_is_said():
     import warp
 
-    from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
+    from sim_bridge.simulators.isaac_lab.simulator import IsaacLabSimulator
 
     if warp.is_cuda_available():
         pytest.skip("this machine has CUDA")

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, InvalidState, NotFound, OperationFailed
-from sim_bridge.simulators import isaac_lab_memory as memory
-from sim_bridge.simulators.isaac_lab_assets import usd_from_mjcf
-from sim_bridge.simulators.isaac_lab_cameras import pinhole
-from sim_bridge.simulators.isaac_lab_control import (
+from sim_bridge.simulators.isaac_lab import memory as memory
+from sim_bridge.simulators.isaac_lab.assets import usd_from_mjcf
+from sim_bridge.simulators.isaac_lab.cameras import pinhole
+from sim_bridge.simulators.isaac_lab.control import (
     JOINTS,
     UPPER_RAD,
     EndEffectorDeltaControl,
     JointPositionControl,
 )
-from sim_bridge.simulators.isaac_lab_pick_place import PickPlaceRules, sample_positions
-from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice
-from sim_bridge.simulators.isaac_lab_scene import IsaacLabScene
-from sim_bridge.simulators.isaac_lab_threads import late_timers
+from sim_bridge.simulators.isaac_lab.pick_place import PickPlaceRules, sample_positions
+from sim_bridge.simulators.isaac_lab.runtime import PhysicsChoice
+from sim_bridge.simulators.isaac_lab.scene import IsaacLabScene
+from sim_bridge.simulators.isaac_lab.threads import late_timers
 from sim_bridge.types import SimState
 
 OPEN, CLOSED = 1.5, 0.0

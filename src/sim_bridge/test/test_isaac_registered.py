@@ -26,8 +26,8 @@ def register():
     from isaaclab.envs import DirectRLEnv
 
     from sim_bridge.model_files import resolve_uri
-    from sim_bridge.simulators.isaac_lab_assets import usd_from_mjcf
-    from sim_bridge.simulators.isaac_lab_so101 import make_cfg
+    from sim_bridge.simulators.isaac_lab.assets import usd_from_mjcf
+    from sim_bridge.simulators.isaac_lab.so101 import make_cfg
 
     class Hold(DirectRLEnv):
         def _pre_physics_step(self, actions):
@@ -60,8 +60,8 @@ def register():
 
 @pytest.fixture(scope="module")
 def simulator():
-    from sim_bridge.simulators.isaac_lab import IsaacLabSimulator
-    from sim_bridge.simulators.isaac_lab_runtime import PhysicsChoice, prepare
+    from sim_bridge.simulators.isaac_lab.runtime import PhysicsChoice, prepare
+    from sim_bridge.simulators.isaac_lab.simulator import IsaacLabSimulator
 
     prepare(PhysicsChoice(ENGINE, "cpu"))
     register()
@@ -98,7 +98,7 @@ def test_names_come_from_the_scene(simulator):
 
 def test_an_asset_that_cannot_be_had_is_named():
     """Isaac Lab's own cartpole, on a machine that does not reach NVIDIA's storage."""
-    from sim_bridge.simulators.isaac_lab_tasks import typed_failure
+    from sim_bridge.simulators.isaac_lab.tasks import typed_failure
 
     error = typed_failure("Isaac-Cartpole", FileNotFoundError("https://host/cartpole.usd"))
     assert isinstance(error, NotFound)

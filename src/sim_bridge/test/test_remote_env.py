@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from sim_bridge.client.env import RemoteEnv
+from sim_bridge.client.vector_env import RemoteVectorEnv
 from sim_bridge.errors import LeaseHeld, SequenceGap, TimedOut
-from sim_bridge.remote_env import RemoteEnv
-from sim_bridge.remote_vector_env import RemoteVectorEnv
-from sim_bridge.testing import Process, free_domain_id, wait_until
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 HOLD = np.array([0.0, 0.0, 0.0, 1.0], dtype=np.float32)
 
@@ -91,7 +91,7 @@ def test_no_bridge_is_a_clear_error():
 
 
 def _start(domain_id: int, log) -> Process:
-    return Process.module("sim_bridge.node", log=log, env={"ROS_DOMAIN_ID": str(domain_id)})
+    return Process.module("sim_bridge", log=log, env={"ROS_DOMAIN_ID": str(domain_id)})
 
 
 def test_a_bridge_that_is_killed_and_restarted(tmp_path):
@@ -129,7 +129,7 @@ def test_two_bridges_as_a_vector_environment(tmp_path):
     arguments = ["--ros-args", "-r", "__ns:=/env_{}"]
     processes = [
         Process.module(
-            "sim_bridge.node",
+            "sim_bridge",
             *[a.format(i) for a in arguments],
             log=tmp_path / f"{i}",
             env={"ROS_DOMAIN_ID": str(domain_id)},

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sim_bridge import remote_host_profiles
-from sim_bridge.remote_host import BridgeDied, HostUnreachable, RemoteHost, RemoteHostError
-from sim_bridge.remote_host_agent import SESSION_VARIABLE
-from sim_bridge.testing import Process, wait_until
+from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.remote import profiles as remote_host_profiles
+from sim_bridge.remote.agent import SESSION_VARIABLE
+from sim_bridge.remote.host import BridgeDied, HostUnreachable, RemoteHost, RemoteHostError
 
 ROOT = Path(__file__).parents[3]
 TRAJECTORY = ROOT / "src/policy_node/data/so101_pick_place.npz"

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim_bridge.client import StepReply
+from sim_bridge.bridge.session import Session
+from sim_bridge.client.bridge_client import StepReply
 from sim_bridge.errors import InvalidAction, InvalidRequest
-from sim_bridge.replay_core import Replayer, ReplayOptions
-from sim_bridge.session import Session
-from sim_bridge.simulators.synthetic_simulator import SyntheticSimulator
-from sim_bridge.trajectory import TrajectoryRecorder
+from sim_bridge.simulators.synthetic import SyntheticSimulator
+from sim_bridge.trajectories.replayer import Replayer, ReplayOptions
+from sim_bridge.trajectories.trajectory import TrajectoryRecorder
 
 
 class LocalClient:

@@ -10,9 +10,9 @@ from rclpy.executors import SingleThreadedExecutor
 from sim_interfaces.action import Replay
 
 from sim_bridge.errors import OK, Canceled, InvalidRequest, NotFound
-from sim_bridge.simulators.gymnasium_simulator import GymnasiumSimulator
-from sim_bridge.testing import Process, free_domain_id, wait_until
-from sim_bridge.trajectory import TrajectoryRecorder, load_trajectory
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.simulators.gymnasium.simulator import GymnasiumSimulator
+from sim_bridge.trajectories.trajectory import TrajectoryRecorder, load_trajectory
 
 TIMEOUT_S = 60.0
 TASK = "SO101PickPlace-v0"
@@ -42,7 +42,7 @@ def file(recording, tmp_path_factory):
 def server(bridge, domain_id, tmp_path_factory):
     log = tmp_path_factory.mktemp("replay") / "server.log"
     environment = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("sim_bridge.replay_node", log=log, env=environment) as process:
+    with Process.module("sim_bridge.trajectories.replay_node", log=log, env=environment) as process:
         yield process
 
 
@@ -151,7 +151,9 @@ def test_command_replays_our_own_format(file, recording, replay_on, tmp_path):
 def test_command_without_a_bridge_says_so(file, tmp_path):
     environment = {"ROS_DOMAIN_ID": str(free_domain_id())}
     words = (str(file), "--wait-s", "2")
-    with Process.module("sim_bridge.replay", *words, log=tmp_path / "log", env=environment) as p:
+    with Process.module(
+        "sim_bridge.trajectories.replay_command", *words, log=tmp_path / "log", env=environment
+    ) as p:
         assert p.wait(TIMEOUT_S) == 2
         assert "replay: no bridge on 'spec' within 2 s" in p.output()
 
@@ -159,7 +161,9 @@ def test_command_without_a_bridge_says_so(file, tmp_path):
 def test_command_ends_on_ctrl_c(bridge, domain_id, file, tmp_path):
     environment = {"ROS_DOMAIN_ID": str(domain_id)}
     words = (str(file), "--restore-states", "--speed", "0.05")
-    with Process.module("sim_bridge.replay", *words, log=tmp_path / "log", env=environment) as p:
+    with Process.module(
+        "sim_bridge.trajectories.replay_command", *words, log=tmp_path / "log", env=environment
+    ) as p:
         wait_until(lambda: "2/41" in p.output(), TIMEOUT_S, "the second state")
         p.signal(signal.SIGINT)
         assert p.wait(TIMEOUT_S) == 130
@@ -167,6 +171,8 @@ def test_command_ends_on_ctrl_c(bridge, domain_id, file, tmp_path):
 
 
 def test_command_explains_itself(tmp_path):
-    with Process.module("sim_bridge.replay", "--help", log=tmp_path / "log") as process:
+    with Process.module(
+        "sim_bridge.trajectories.replay_command", "--help", log=tmp_path / "log"
+    ) as process:
         assert process.wait(TIMEOUT_S) == 0
         assert "--restore-states" in process.output() and "RoboVerse" in process.output()

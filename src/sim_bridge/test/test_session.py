@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim_bridge.bridge.session import Session
 from sim_bridge.errors import (
     IncorrectState,
     InvalidAction,
@@ -10,7 +11,6 @@ from sim_bridge.errors import (
     NotFound,
     OperationFailed,
 )
-from sim_bridge.session import Session
 from sim_bridge.types import ActionSpec, LinkPoses, SimSpec, SimState, StepOutcome
 
 

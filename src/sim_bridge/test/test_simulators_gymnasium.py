@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import FeatureUnsupported, NotFound
-from sim_bridge.simulators.gymnasium_simulator import GymnasiumSimulator
+from sim_bridge.simulators.gymnasium.simulator import GymnasiumSimulator
 from sim_bridge.types import SimState
 
 

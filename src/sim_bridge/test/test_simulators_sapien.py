@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import FeatureUnsupported
-from sim_bridge.simulators.mujoco_simulator import MujocoSimulator
-from sim_bridge.simulators.sapien_simulator import SapienSimulator
+from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
+from sim_bridge.simulators.sapien.simulator import SapienSimulator
 from sim_bridge.types import SimState
 
 

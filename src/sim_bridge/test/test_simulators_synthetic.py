@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.simulators.synthetic_simulator import SyntheticSimulator
+from sim_bridge.simulators.synthetic import SyntheticSimulator
 
 
 def test_a_step_takes_the_time_that_was_asked_for():

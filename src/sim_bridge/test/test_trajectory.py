@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.trajectory import Trajectory, TrajectoryRecorder, load_trajectory
+from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder, load_trajectory
 from sim_bridge.types import ActionSpec, JointSpec, SimSpec, SimState
 
 SPEC = SimSpec(

@@ -24,7 +24,7 @@ from mujoco_mirror.monitor.server import MonitorServer
 from mujoco_mirror.monitor.subscriptions import FeedSubscriptions, VideoSubscription
 from mujoco_mirror.monitor.video import VideoFeed
 from sim_bridge.errors import BridgeError, OperationFailed
-from sim_bridge.node_parameters import read_parameters
+from sim_bridge.ros.parameters import read_parameters
 
 _SHUTDOWN_S = 2
 

@@ -9,10 +9,11 @@ from rclpy.node import Node
 from sim_interfaces import msg as m
 
 from mujoco_mirror.monitor.feed import MonitorFeed
-from sim_bridge import names, qos
-from sim_bridge.client import BridgeClient
+from sim_bridge import names
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
-from sim_bridge.waiting import Caller
+from sim_bridge.ros import qos
+from sim_bridge.ros.wait_set import Caller
 
 _RETRY_S = 0.1
 _DISCOVERY_S = 5.0

@@ -12,10 +12,11 @@ from sim_interfaces import msg as m
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.video import Picture, VideoFeed
-from sim_bridge import names, qos
-from sim_bridge.conversions import from_state_msg, from_time
-from sim_bridge.images import from_image_msg
-from sim_bridge.spec_conversions import from_spec_msg
+from sim_bridge import names
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert import from_state_msg, from_time
+from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.ros.images import from_image_msg
 
 _LOOK_PERIOD_S = 0.5
 

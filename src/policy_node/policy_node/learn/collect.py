@@ -27,8 +27,8 @@ from policy_node.learn.demonstrator import (
 from policy_node.learn.so101 import SPEC, TASK
 from policy_node.policies.registry import open_policy
 from policy_node.policy import Policy
-from sim_bridge.domains import free_domain_id
-from sim_bridge.remote_env import RemoteEnv
+from sim_bridge.client.env import RemoteEnv
+from sim_bridge.processes.domains import free_domain_id
 
 _MAX_STEPS = 200
 _UNDISTURBED_FRACTION = 0.15

@@ -29,7 +29,7 @@ from policy_node.policies.key_map_file import load_key_map
 from policy_node.policies.remote import LinkDown, RemoteSource, ServerInfo, connect
 from policy_node.policies.server_address import ServerAddress
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.restricted_pickle import Record, dumps, loads
+from sim_bridge.safe_pickle import Record, dumps, loads
 from sim_bridge.types import SimSpec
 
 PIECE_BYTES = 2 * 1024 * 1024

@@ -9,7 +9,7 @@ import numpy as np
 from policy_node.policies.hold import hold_action
 from policy_node.policy import PolicySpec
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, unknown
-from sim_bridge.trajectory import Trajectory, load_trajectory
+from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import Observation, SimSpec
 
 DEFAULT_HORIZON = 16

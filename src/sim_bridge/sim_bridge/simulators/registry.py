@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from sim_bridge.errors import NotFound, unknown
-from sim_bridge.simulator import Simulator
+from sim_bridge.simulators.protocol import Simulator
 
 _SIMULATORS = {
-    "gymnasium": "sim_bridge.simulators.gymnasium_simulator:GymnasiumSimulator",
-    "mujoco": "sim_bridge.simulators.mujoco_simulator:MujocoSimulator",
-    "isaac_lab": "sim_bridge.simulators.isaac_lab:IsaacLabSimulator",
-    "synthetic": "sim_bridge.simulators.synthetic_simulator:SyntheticSimulator",
-    "isaac_sim": "sim_bridge.simulators.isaac_sim:open_isaac_sim",
-    "sapien": "sim_bridge.simulators.sapien_simulator:SapienSimulator",
+    "gymnasium": "sim_bridge.simulators.gymnasium.simulator:GymnasiumSimulator",
+    "mujoco": "sim_bridge.simulators.mujoco.simulator:MujocoSimulator",
+    "isaac_lab": "sim_bridge.simulators.isaac_lab.simulator:IsaacLabSimulator",
+    "synthetic": "sim_bridge.simulators.synthetic:SyntheticSimulator",
+    "isaac_sim": "sim_bridge.simulators.isaac_sim.simulator:open_isaac_sim",
+    "sapien": "sim_bridge.simulators.sapien.simulator:SapienSimulator",
 }
 
 

@@ -1,0 +1,156 @@
+"""The bridge node: one simulator on the wire.
+
+The main thread owns the simulator and serves the time-critical services between steps; all
+the rest of ROS (parameters and the like) is served by an executor in a second thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import uuid
+from dataclasses import asdict, replace
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from sim_bridge.bridge.cameras import CameraPublishers
+from sim_bridge.bridge.parameters import REAL_TIME, BridgeParameters
+from sim_bridge.bridge.publishers import StepPublishers
+from sim_bridge.bridge.real_time.topics import RealTimeTopics
+from sim_bridge.bridge.services import ControlServices
+from sim_bridge.bridge.session import Session, StepRecord
+from sim_bridge.errors import BridgeError
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.simulators.protocol import Simulator
+from sim_bridge.simulators.registry import open_simulator
+
+_IDLE_WAIT_S = 0.2
+
+
+class SimBridge(Node):
+    """Wires a simulator to services and topics; ``spin_once`` belongs to the main thread."""
+
+    def __init__(self, simulator: Simulator, parameters: BridgeParameters, **kwargs) -> None:
+        super().__init__("sim_bridge", **kwargs)
+        for name, value in asdict(parameters).items():
+            self.declare_parameter(name, value)
+        self.declare_parameter("pid", os.getpid())
+        self._topics = StepPublishers(self, simulator)
+        self._late: StepRecord | None = None
+        self._bridge_id = uuid.uuid4().hex
+        self._spec = replace(simulator.spec, bridge_id=self._bridge_id)
+        self._cameras = CameraPublishers(self, simulator)
+        self._loop = ServiceLoop(self, after_reply=self.settle)
+        real_time = parameters.mode == REAL_TIME
+        session = Session(simulator, self, parameters.lease_s, own_pace=real_time)
+        self._real_time: RealTimeTopics | None = None
+        if real_time:
+            self._real_time = RealTimeTopics(self, session, self._loop, parameters, self.settle)
+        ControlServices(session, self._bridge_id, self.get_logger().warning).attach(self._loop)
+
+    def announce(self) -> None:
+        """Publish the spec: from now on clients can find the bridge."""
+        if self._real_time is not None:
+            self._real_time.start()
+        self._topics.publish_spec(self._spec)
+        spec = self._spec
+        self.get_logger().info(
+            f"{spec.task} in {spec.simulator} ({spec.simulator_version}), "
+            f"{len(spec.action.names)} actions every {spec.control_period_s:g} s"
+        )
+
+    def spin_once(self, timeout_s: float) -> None:
+        if self._real_time is not None:
+            timeout_s = min(timeout_s, self._real_time.run_due())
+        self._loop.spin_once(timeout_s)
+
+    def wanted(self) -> bool:
+        return self._topics.heard() or self._cameras.heard()
+
+    def record(self, record: StepRecord) -> None:
+        """Keep it until the scene changes, so that the last one goes out after the answer."""
+        self._late = record
+
+    def settle(self) -> None:
+        record, self._late = self._late, None
+        if record is None or not self.wanted():
+            return
+        try:
+            self._topics.publish(record)
+            self._cameras.publish(record.read_state().time_s)
+        except BridgeError as error:  # a state that is none, after a step that went well
+            self.get_logger().error(f"not published: {error}")
+
+
+def _read_parameters(args: list[str] | None) -> BridgeParameters:
+    """Through a node of its own: the simulator must exist before the bridge node does."""
+    node = Node("sim_bridge", start_parameter_services=False, enable_rosout=False)
+    try:
+        return read_parameters(node, BridgeParameters)
+    finally:
+        node.destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    words = remove_ros_args(args if args is not None else sys.argv)[1:]
+    parser = argparse.ArgumentParser(
+        prog="sim_bridge",
+        description="Host a simulator: serve reset, step and state, publish every step.",
+        epilog=f"Parameters: {BridgeParameters.__doc__}",
+    )
+    parser.parse_args(words)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
+    simulator = None
+    try:
+        parameters = _read_parameters(args)
+        simulator = open_simulator(
+            parameters.simulator,
+            parameters.task,
+            kwargs=parameters.task_kwargs(),
+            image_width=parameters.image_width,
+            image_height=parameters.image_height,
+        )
+        _serve(SimBridge(simulator, parameters), stop)
+    except BridgeError as error:
+        print(f"sim_bridge: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if simulator is not None:
+            simulator.close()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _serve(bridge: SimBridge, stop: StopFlag) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(bridge)
+    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+    thread.start()
+    try:
+        bridge.announce()
+        while not stop.requested:
+            bridge.spin_once(_IDLE_WAIT_S)
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)
+        bridge.destroy_node()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""The state machine between clients and a simulator: lease, sequence numbers, counters, checks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sim_bridge.bridge.lease import Lease
+from sim_bridge.bridge.validation import check_actions, check_cameras, check_state
+from sim_bridge.errors import BridgeError, IncorrectState, OperationFailed
+from sim_bridge.simulators.protocol import Simulator
+from sim_bridge.types import Observation, SimState, StepOutcome
+
+DEFAULT_LEASE_S = 10.0
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One executed control step; ``action`` is None for a reset or a written state.
+
+    ``read_state`` gives the state after it, as long as the scene does not change.
+    """
+
+    read_state: Callable[[], SimState]
+    outcome: StepOutcome
+    action: np.ndarray | None = None
+    wall_time_s: float = 0.0  # spent inside the simulator
+
+
+class Recorder(Protocol):
+    """Is told of every reset, written state and control step, in the thread of the caller."""
+
+    def wanted(self) -> bool:
+        """Whether anybody listens; asked before the steps of a chunk."""
+
+    def record(self, record: StepRecord) -> None: ...
+
+    def settle(self) -> None:
+        """The scene is about to change: read now what the last record still describes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Reply to Reset, Step or SetState. ``outcomes`` has one entry per step taken.
+
+    A lean answer has no state, and an observation without joints.
+    """
+
+    state: SimState | None
+    observation: Observation
+    outcomes: tuple[StepOutcome, ...]
+    sim_wall_time_s: float = 0.0
+
+
+class Session:
+    """Drives one simulator for one client at a time.
+
+    A request that is refused raises a ``BridgeError`` and has changed nothing; a simulator that
+    fails within a step ends the episode. With ``own_pace``
+    the bridge takes the steps itself, by ``advance``, and clients' steps are refused.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        recorder: Recorder | None = None,
+        lease_s: float = DEFAULT_LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+        own_pace: bool = False,
+    ) -> None:
+        self.simulator = simulator
+        self.lease = Lease(lease_s, clock)
+        self._recorder = recorder
+        self._episode = 0
+        self._step = 0
+        self._ended = ""
+        self._scene = 0
+        self._own_pace = own_pace
+        self._read: SimState | None = None  # the state now, if it was read already
+
+    @property
+    def episode(self) -> int:
+        return self._episode
+
+    @property
+    def step_count(self) -> int:
+        return self._step
+
+    @property
+    def ended(self) -> str:
+        """How the episode ended; empty while it goes on."""
+        return self._ended
+
+    @property
+    def scene(self) -> int:
+        """Counts resets and written states: it changes when the scene jumps."""
+        return self._scene
+
+    def reset(
+        self,
+        client_id: str,
+        sequence: int,
+        seed: int | None = None,
+        state: SimState | None = None,
+        options: dict[str, Any] | None = None,
+        cameras: Sequence[str] = (),
+    ) -> Answer:
+        def run() -> Answer:
+            return self.begin(seed, state, options, cameras)
+
+        return self.lease.execute(client_id, sequence, "reset", run)
+
+    def begin(
+        self,
+        seed: int | None = None,
+        state: SimState | None = None,
+        options: dict[str, Any] | None = None,
+        cameras: Sequence[str] = (),
+    ) -> Answer:
+        """Reset for the bridge itself: no client, no lease."""
+        check_cameras(cameras, self.simulator.spec.cameras)
+        if state is not None:
+            self._check_state(state)
+        self._read = None
+        outcome = _guard("reset", self.simulator.reset, seed, state, options)
+        self._episode, self._step, self._ended = self._episode + 1, 0, ""
+        return self._answer(self._written(outcome), (outcome,), cameras)
+
+    def step(
+        self,
+        client_id: str,
+        sequence: int,
+        actions: Sequence[float],
+        num_steps: int = 1,
+        cameras: Sequence[str] = (),
+    ) -> Answer:
+        self._check_pace()
+        return self.lease.execute(
+            client_id, sequence, "step", lambda: self.advance(actions, num_steps, cameras)
+        )
+
+    def step_lean(
+        self, client_id: str, sequence: int, actions: Sequence[float], num_steps: int = 1
+    ) -> Answer:
+        """Without the state, and the observation without joints."""
+        self._check_pace()
+        return self.lease.execute(
+            client_id, sequence, "step_lean", lambda: self.advance(actions, num_steps, lean=True)
+        )
+
+    def advance(
+        self,
+        actions: Sequence[float],
+        num_steps: int = 1,
+        cameras: Sequence[str] = (),
+        lean: bool = False,
+    ) -> Answer:
+        """Step for the bridge itself: no client, no lease."""
+        if self._episode == 0:
+            raise IncorrectState("no episode yet; reset first")
+        if self._ended:
+            raise IncorrectState(f"the episode is over ({self._ended}); reset first")
+        check_cameras(cameras, self.simulator.spec.cameras)
+        rows = check_actions(actions, num_steps, self.simulator.spec.action)
+        outcomes, spent_s = self._take_steps(rows)
+        state = None if lean else self._state()
+        return self._answer(state, outcomes, cameras, spent_s)
+
+    def set_state(self, client_id: str, sequence: int, state: SimState) -> Answer:
+        def run() -> Answer:
+            if self._episode == 0:
+                raise IncorrectState("no episode yet; reset first, or reset with this state")
+            self._check_state(state)
+            self._read = None
+            outcome = _guard("set_state", self.simulator.set_state, state)
+            self._ended = ""
+            return self._answer(self._written(outcome), (outcome,), ())
+
+        return self.lease.execute(client_id, sequence, "set_state", run)
+
+    def get_state(self) -> SimState:
+        """The state with the engine's own block; for anyone, at any time after a reset."""
+        if self._episode == 0:
+            raise IncorrectState("no episode yet; reset first")
+        return self._state(native=True)
+
+    def render(self, cameras: Sequence[str] = ()) -> Observation:
+        """Joints and images of ``cameras`` (empty: all) now; for anyone, after a reset."""
+        if self._episode == 0:
+            raise IncorrectState("no episode yet; reset first")
+        offered = self.simulator.spec.cameras
+        check_cameras(cameras, offered)
+        chosen = cameras or [camera.name for camera in offered]
+        return self._observation(self._state(), StepOutcome({}), chosen)
+
+    def _check_pace(self) -> None:
+        if self._own_pace:
+            raise IncorrectState("the bridge steps in real time; send joint commands instead")
+
+    def _take_steps(self, rows: np.ndarray) -> tuple[tuple[StepOutcome, ...], float]:
+        """Step through ``rows (n, A)`` until the episode ends; also the seconds it took."""
+        recorder = self._recorder
+        # A single step is recorded anyway: whether anybody listens is asked after the answer.
+        if recorder is not None and len(rows) > 1 and not recorder.wanted():
+            recorder = None
+        outcomes, spent_s = [], 0.0
+        for action in rows:
+            if recorder is not None:
+                recorder.settle()
+            self._read = None
+            start = time.perf_counter()
+            try:
+                outcome = _guard("step", self.simulator.step, action)
+            except OperationFailed:
+                self._ended = f"the simulator failed after step {self._step}"
+                raise
+            wall_time_s = time.perf_counter() - start
+            spent_s += wall_time_s
+            self._step += 1
+            outcomes.append(outcome)
+            if recorder is not None:
+                recorder.record(StepRecord(self._state, outcome, action, wall_time_s))
+            if outcome.terminated or outcome.truncated:
+                kind = "terminated" if outcome.terminated else "truncated"
+                self._ended = f"{kind} at step {self._step}"
+                break
+        return tuple(outcomes), spent_s
+
+    def _written(self, outcome: StepOutcome) -> SimState:
+        """The state after a reset or set_state, recorded."""
+        self._scene += 1
+        self._read = None
+        if self._recorder is not None:
+            self._recorder.record(StepRecord(self._state, outcome))
+        return self._state()
+
+    def _answer(
+        self,
+        state: SimState | None,
+        outcomes: tuple[StepOutcome, ...],
+        cameras: Sequence[str],
+        spent_s: float = 0.0,
+    ) -> Answer:
+        if state is None:
+            observation = Observation(
+                episode=self._episode, step=self._step, arrays=outcomes[-1].arrays
+            )
+        else:
+            observation = self._observation(state, outcomes[-1], cameras)
+        return Answer(state, observation, outcomes, spent_s)
+
+    def _state(self, native: bool = False) -> SimState:
+        if native:
+            return self.simulator.state(native=True).with_counters(self._episode, self._step)
+        if self._read is None:
+            self._read = self.simulator.state().with_counters(self._episode, self._step)
+        return self._read
+
+    def _observation(
+        self, state: SimState, outcome: StepOutcome, cameras: Sequence[str]
+    ) -> Observation:
+        return Observation(
+            time_s=state.time_s,
+            episode=state.episode,
+            step=state.step,
+            joint_names=state.joint_names,
+            joint_positions=state.joint_positions,
+            joint_velocities=state.joint_velocities,
+            images={name: self.simulator.render(name) for name in cameras},
+            arrays=outcome.arrays,
+            instruction=self.simulator.spec.instruction,
+        )
+
+    def _check_state(self, state: SimState) -> None:
+        now = self.simulator.state()
+        check_state(state, now.joint_names, now.body_names)
+
+
+def _guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """A simulator's own exception as OperationFailed, so that the bridge lives on."""
+    try:
+        return call(*arguments)
+    except BridgeError:
+        raise
+    except Exception as error:
+        raise OperationFailed(f"{what} failed in the simulator: {error!r}") from error

@@ -1,0 +1,93 @@
+"""Helpers for tests that cross processes: free domains, deadlines, child processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sim_bridge.processes.domains import free_domain_id
+
+__all__ = ["Process", "free_domain_id", "wait_until"]
+
+
+def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> object:
+    """Poll until ``predicate()`` is true, and return its value. AssertionError when too late."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+        time.sleep(0.01)
+
+
+class Process:
+    """A child process in its own group, with its output in a file, ended on exit."""
+
+    def __init__(
+        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None
+    ) -> None:
+        self.command = [str(word) for word in command]
+        self.log = Path(log)
+        self._env = {**os.environ, **(env or {})}
+        self._process: subprocess.Popen | None = None
+
+    @classmethod
+    def module(
+        cls, module: str, *args: str, log: Path, env: dict[str, str] | None = None
+    ) -> Process:
+        """``python -m module args``."""
+        return cls([sys.executable, "-m", module, *args], log, env)
+
+    def __enter__(self) -> Process:
+        self._process = subprocess.Popen(
+            self.command,
+            stdout=self.log.open("wb"),
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=self._env,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    def wait(self, timeout_s: float) -> int:
+        """Exit status; AssertionError with the output when it does not end in time."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(
+                f"{self.command} still runs after {timeout_s:g} s:\n{self.output()}"
+            ) from None
+
+    def stop(self, timeout_s: float = 10.0) -> int:
+        """SIGINT, then SIGKILL; the exit status."""
+        if self.running:
+            self.signal(signal.SIGINT)
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGKILL)
+        return self._process.wait(timeout_s)
