@@ -9,7 +9,7 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={package_name: ["policies/key_maps/*.yaml"]},
+    package_data={package_name: ["policies/servers/key_maps/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -25,12 +25,12 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "policy_node = policy_node.node:main",
-            "rollout = policy_node.rollout_node:main",
-            "demo = policy_node.demo:main",
-            "record_trajectory = policy_node.record_trajectory:main",
-            "evaluate = policy_node.evaluate:main",
-            "collect = policy_node.collect:main",
+            "policy_node = policy_node.node.node:main",
+            "rollout = policy_node.rollout.node:main",
+            "demo = policy_node.demo.client:main",
+            "record_trajectory = policy_node.rollout.record_trajectory:main",
+            "evaluate = policy_node.evaluate.run:main",
+            "collect = policy_node.evaluate.collect:main",
             "collect_demonstrations = policy_node.learn.collect:main",
             "train_policy = policy_node.learn.train:main",
             "export_policy = policy_node.learn.export:main",

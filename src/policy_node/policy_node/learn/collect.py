@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from policy_node.evaluate_bridges import LocalBridges
+from policy_node.evaluate.bridges import LocalBridges
 from policy_node.learn.dataset import Demonstrations, Episode
 from policy_node.learn.demonstrator import (
     Demonstrator,

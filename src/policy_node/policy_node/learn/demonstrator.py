@@ -16,7 +16,7 @@ from lerobot_env_so101.scripted.pick_place import (
     phase_target,
 )
 
-from policy_node.policies.expert import GraspPoint
+from policy_node.policies.builtin.expert import GraspPoint
 from policy_node.policy import Policy
 from sim_bridge.types import Observation
 

@@ -20,10 +20,10 @@ except ModuleNotFoundError:
 
     raise SystemExit(NEEDS_TORCH) from None
 
-from policy_node.learn.model import ChunkTransformer, ModelSettings
 from policy_node.learn.so101 import SPEC
 from policy_node.learn.train import HISTORY_FILE, WEIGHTS_FILE
-from policy_node.policies.checkpoint_format import STATISTICS_FILE
+from policy_node.policies.checkpoint.format import STATISTICS_FILE
+from policy_node.policies.checkpoint.network import ChunkTransformer, ModelSettings
 
 MODEL_FILES = {
     "onnx": "policy.onnx",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from policy_node.evaluate_store import SUMMARY_FILE
+from policy_node.evaluate.store import SUMMARY_FILE
 
 REPORT_FILE = "REPORT.md"
 CURVE_FILE = "curve.png"

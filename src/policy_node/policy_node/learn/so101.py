@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policy_node.policies.checkpoint_format import ChunkPolicySpec, Feature, HoldBelow
+from policy_node.policies.checkpoint.format import ChunkPolicySpec, Feature, HoldBelow
 
 TASK = "SO101PickPlace-v0"
 HORIZON = 8

@@ -25,9 +25,9 @@ except ModuleNotFoundError:
 from tqdm import tqdm
 
 from policy_node.learn.dataset import Chunks, Demonstrations, chunks, split
-from policy_node.learn.model import ChunkTransformer, ModelSettings
 from policy_node.learn.so101 import SPEC
-from policy_node.policies.checkpoint_format import Statistics
+from policy_node.policies.checkpoint.format import Statistics
+from policy_node.policies.checkpoint.network import ChunkTransformer, ModelSettings
 
 WEIGHTS_FILE = "weights.pt"
 HISTORY_FILE = "history.json"

@@ -17,14 +17,20 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from policy_node.policies.server_address import is_server_address, parse_server_address
+from policy_node.policies.servers.address import is_server_address, parse_server_address
 from policy_node.policy import PolicySource
 from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.types import SimSpec
 
 # Each module has ``open_source(address, spec) -> PolicySource``; what ``address`` is differs:
 # the text after "name:" for built-in ones, a Path for checkpoints, a ServerAddress for servers.
-_BUILT_IN = {"expert": "expert", "hold": "hold", "replay": "replay", "python": "custom"}
+_BUILT_IN = {
+    "expert": "builtin.expert",
+    "hold": "builtin.hold",
+    "replay": "builtin.replay",
+    "python": "builtin.custom",
+}
+_CHECKPOINT = "checkpoint.source"
 _PACKAGE = "policy_node.policies"
 _CHECKPOINT_SUFFIXES = (".pt", ".pt2", ".pth", ".onnx", ".safetensors", ".ckpt")
 _TRAINED = "checkpoints/so101_pick_place"
@@ -44,7 +50,7 @@ def check_address(address: str) -> None:
     """Raise what can be known without a simulator: NotFound for an unknown name or a missing
     file, InvalidRequest for a malformed address or a damaged trajectory."""
     module, target = _resolve(address)
-    if module == "replay":
+    if module == _BUILT_IN["replay"]:
         _import(module, address).load_replay(target)
 
 
@@ -69,16 +75,16 @@ def check_request(address: str) -> None:
 def _resolve(address: str) -> tuple[str, Any]:
     """Module name and what to hand to it."""
     if address == "trained":
-        return "checkpoint", _trained_checkpoint()
+        return _CHECKPOINT, _trained_checkpoint()
     name, _, rest = address.partition(":")
     if name in _BUILT_IN:
         return _BUILT_IN[name], rest
     if is_server_address(address):
         server = parse_server_address(address)
-        return server.kind, server
+        return f"servers.{server.kind}", server
     path = Path(address).expanduser()
     if path.exists() and address:
-        return "checkpoint", path
+        return _CHECKPOINT, path
     if "/" in address or path.suffix in _CHECKPOINT_SUFFIXES:
         raise NotFound(f"no checkpoint {address!r}: there is no such file or folder")
     raise NotFound(f"unknown policy {address!r}; valid: {', '.join(VALID_FORMS)}")

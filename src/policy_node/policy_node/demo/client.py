@@ -1,0 +1,174 @@
+"""The demo client: runs episodes in the graph that the launch file started, and reports.
+
+Exit status: 0 when every episode succeeded, 1 when one did not, 2 when something is missing or
+failed, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import rclpy
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+from sim_interfaces import msg as m
+from sim_interfaces.action import Rollout
+
+from policy_node.demo.graph import DemoGraph, mirror_summary
+from policy_node.demo.report import DemoOutcome, EpisodeFigures, Progress, summary, table
+from sim_bridge.errors import OK, BridgeError, InvalidRequest
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.types import SimSpec
+
+_DRAWING_TIMEOUT_S = 120.0
+_GOODBYE_S = 1.0
+
+
+@dataclass(frozen=True)
+class DemoParameters:
+    """``episodes`` with seeds from ``seed`` on, of at most ``max_steps`` (0: the task's limit).
+
+    ``policy`` is an address, empty for the one that the policy node serves. A folder named after
+    the time is made in ``output``. ``mirror`` records a video. The other nodes may take
+    ``wait_s`` to appear.
+    """
+
+    policy: str = ""
+    episodes: int = 1
+    seed: int = 0
+    max_steps: int = 0
+    output: str = "output"
+    mirror: bool = True
+    wait_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 1), ("seed", 0), ("max_steps", 0)):
+            if getattr(self, name) < least:
+                raise InvalidRequest(
+                    f"parameter {name} is {getattr(self, name)}; valid: {least} or more"
+                )
+        if not self.wait_s > 0:
+            raise InvalidRequest(f"parameter wait_s is {self.wait_s}; valid: a positive time [s]")
+
+
+class Demo:
+    """One run, from waiting for the others to the printed table."""
+
+    def __init__(self, graph: DemoGraph, parameters: DemoParameters) -> None:
+        self._graph = graph
+        self._parameters = parameters
+        self._folder = Path(parameters.output).expanduser().absolute() / time.strftime(
+            "%Y%m%d-%H%M%S"
+        )
+
+    def run(self) -> int:
+        p = self._parameters
+        spec = self._graph.wait_for_peers(p.wait_s, p.mirror)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if p.mirror:
+            self._graph.start_recording(str(self._folder))
+        outcome = self._roll_out(spec)
+        if p.mirror:
+            outcome = self._with_mirror(outcome)
+        pids = {**self._graph.pids(), "mirror": outcome.mirror.get("pid")}
+        return self._report(replace(outcome, pids=pids))
+
+    def abort(self) -> None:
+        """Cancel what runs, quickly; for Ctrl-C."""
+        with contextlib.suppress(BridgeError):
+            self._graph.cancel_rollout(_GOODBYE_S)
+        if self._parameters.mirror:
+            with contextlib.suppress(BridgeError):
+                self._graph.stop_recording(_GOODBYE_S, complete=False)
+
+    def _roll_out(self, spec: SimSpec) -> DemoOutcome:
+        p = self._parameters
+        goal = Rollout.Goal(
+            policy=p.policy,
+            episodes=p.episodes,
+            seeds=list(range(p.seed, p.seed + p.episodes)),
+            max_steps=p.max_steps,
+            output_directory=str(self._folder),
+        )
+        progress = Progress(p.episodes, p.max_steps or spec.max_episode_steps)
+        try:
+            result = self._graph.run_rollout(
+                goal, lambda f: progress.update(f.episode, f.step, f.fps)
+            )
+        finally:
+            progress.close()
+        policy, description = (p.policy, "") if p.policy else self._graph.served_policy()
+        return DemoOutcome(
+            spec=spec,
+            policy=policy,
+            policy_description=description,
+            episodes=tuple(_figures(episode) for episode in result.episodes),
+            message="" if result.result.code == OK else result.result.message,
+            files=tuple(result.files),
+        )
+
+    def _with_mirror(self, outcome: DemoOutcome) -> DemoOutcome:
+        try:
+            response = self._graph.stop_recording(_DRAWING_TIMEOUT_S, bool(outcome.episodes))
+        except BridgeError as error:
+            return replace(outcome, message=outcome.message or f"mirror: {error}")
+        return replace(
+            outcome,
+            mirror=mirror_summary(response),
+            files=(*response.files, *outcome.files),
+        )
+
+    def _report(self, outcome: DemoOutcome) -> int:
+        path = self._folder / "summary.json"
+        content = summary(replace(outcome, files=(*outcome.files, str(path))))
+        path.write_text(json.dumps(content, indent=2) + "\n")
+        print("\n".join(table(content, str(self._folder))), flush=True)
+        if outcome.message:
+            return 2
+        return 0 if outcome.success else 1
+
+
+def _figures(episode: m.EpisodeResult) -> EpisodeFigures:
+    return EpisodeFigures(
+        seed=episode.seed,
+        success=episode.success,
+        steps=episode.steps,
+        total_reward=episode.total_reward,
+        wall_time_s=episode.wall_time,
+        sim_wall_time_s=episode.sim_wall_time,
+        inference_time_s=episode.inference_time,
+    )
+
+
+def main(args: list[str] | None = None) -> int:
+    words = remove_ros_args(args if args is not None else sys.argv)[1:]
+    parser = argparse.ArgumentParser(
+        prog="demo", description=__doc__, epilog=f"Parameters: {DemoParameters.__doc__}"
+    )
+    parser.parse_args(words)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
+    demo = None
+    try:
+        node = Node("demo")
+        parameters = read_parameters(node, DemoParameters)
+        graph = DemoGraph(node, stop, lambda text: print(f"demo: {text}", flush=True))
+        demo = Demo(graph, parameters)
+        return demo.run()
+    except BridgeError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if demo is not None:
+            demo.abort()
+        return 130
+    finally:
+        rclpy.try_shutdown()

@@ -1,0 +1,278 @@
+"""One thread that owns the policies; requests wait in bounded queues, one for each client."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from policy_node.node.sessions import PolicySessions
+from policy_node.policy import BatchPolicy, Policy, PolicySpec
+from sim_bridge.errors import Busy, Canceled, OperationFailed
+from sim_bridge.types import Observation
+
+log = logging.getLogger(__name__)
+
+_ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
+_LATE_CHECK_S = 0.2
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """``max_queue`` requests may wait in all, ``max_per_client`` of one client, each of them for
+    ``max_wait_s`` (a model server that is gone may hold up who asked it for longer); an inference
+    waits at most ``batch_window_s`` for other active clients to join in, and never longer than
+    half of what the last one took."""
+
+    max_queue: int = 64
+    max_per_client: int = 4
+    batch_window_s: float = 0.02
+    max_wait_s: float = 15.0
+
+
+@dataclass(frozen=True)
+class Inference:
+    """``actions (H, A)`` in the order of ``spec.action_names``; times in seconds."""
+
+    actions: np.ndarray
+    spec: PolicySpec
+    queue_time_s: float
+    inference_time_s: float
+
+
+Done = Callable[[Inference | None | Exception], None]
+
+
+@dataclass
+class _Job:
+    client_id: str
+    run: Callable[[], Any] | None  # None: an inference
+    done: Done
+    address: str = ""
+    observation: Observation | None = None
+    queued: float = 0.0
+
+    def tell(self, outcome: Inference | None | Exception) -> None:
+        """``done``, whose failure (a client that left) is not the worker's."""
+        try:
+            self.done(outcome)
+        except Exception:
+            log.exception("answering %r failed", self.client_id)
+
+
+class InferenceWorker:
+    """Serves one request at a time, or several in one inference when the policy can.
+
+    Clients take turns. ``done`` of each request is called once, in a thread of the worker's, with
+    the outcome or the exception: Busy when it waited too long for its turn. ``infer`` and the
+    like may be called from any thread and raise Busy at once instead of letting a queue grow.
+    """
+
+    def __init__(
+        self, sessions: PolicySessions, settings: WorkerSettings = WorkerSettings()
+    ) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._lock = threading.Lock()
+        # An entry for each change that the worker's thread may wait for; three times as quick to
+        # wake a thread with as a condition, and on the way of every request.
+        self._changes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._queues: OrderedDict[str, deque[_Job]] = OrderedDict()
+        self._waiting = 0
+        self._last_asked: dict[str, float] = {}
+        self._last_inference_s = 0.0
+        self._closed = False
+        self._ended = threading.Event()
+        self._threads = (
+            threading.Thread(target=self._work, name="inference", daemon=True),
+            threading.Thread(target=self._refuse_late, name="late requests", daemon=True),
+        )
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def infer(
+        self, client_id: str, observation: Observation, done: Done, address: str = ""
+    ) -> None:
+        """``address`` chooses a policy other than the served one; ``done`` gets an Inference."""
+        self._put(_Job(client_id, None, done, address, observation))
+
+    def reset(self, client_id: str, seed: int | None, instruction: str, done: Done) -> None:
+        """Start an episode of one client, in order with its other requests."""
+        self.call(client_id, lambda: self._sessions.reset(client_id, seed, instruction), done)
+
+    def call(self, client_id: str, run: Callable[[], Any], done: Done) -> None:
+        """Run something else in the worker's thread; ``done`` gets None."""
+        self._put(_Job(client_id, run, done))
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Refuse what waits and end the thread; an inference under way may be left behind."""
+        with self._lock:
+            self._closed = True
+            left = [job for line in self._queues.values() for job in line]
+            self._queues.clear()
+        self._changes.put(None)
+        self._ended.set()
+        for job in left:
+            job.tell(Canceled("the policy node is shutting down"))
+        self._sessions.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout_s)
+
+    def _put(self, job: _Job) -> None:
+        limit = self._settings
+        with self._lock:
+            if self._closed:
+                raise Canceled("the policy node is shutting down")
+            mine = self._queues.get(job.client_id, ())
+            if self._waiting >= limit.max_queue or len(mine) >= limit.max_per_client:
+                raise Busy(
+                    f"{self._waiting} requests wait for the policy, {len(mine)} of them from "
+                    f"{job.client_id!r}; valid: less than {limit.max_queue} in all and "
+                    f"{limit.max_per_client} of one client"
+                )
+            job.queued = time.perf_counter()
+            self._queues.setdefault(job.client_id, deque()).append(job)
+            self._waiting += 1
+            if job.run is None:
+                self._last_asked[job.client_id] = job.queued
+        self._changes.put(None)
+
+    def _work(self) -> None:
+        while not self._closed:
+            self._changes.get()
+            while (job := self._next()) is not None:
+                self._serve(job)
+
+    def _next(self) -> _Job | None:
+        with self._lock:
+            return self._pop(next(iter(self._queues))) if self._queues else None
+
+    def _pop(self, client_id: str) -> _Job:
+        """The client's oldest request; the client goes to the back of the line."""
+        line = self._queues.pop(client_id)
+        job = line.popleft()
+        if line:
+            self._queues[client_id] = line
+        self._waiting -= 1
+        return job
+
+    def _refuse_late(self) -> None:
+        while not self._ended.wait(_LATE_CHECK_S):
+            with self._lock:
+                late = self._take_late()
+            for job in late:
+                waited_s = time.perf_counter() - job.queued
+                job.tell(Busy(f"the policy was busy with other requests for {waited_s:.1f} s"))
+
+    def _take_late(self) -> list[_Job]:
+        """Clients' requests that waited too long, out of their queues."""
+        oldest = time.perf_counter() - self._settings.max_wait_s
+        late = []
+        for client_id, line in list(self._queues.items()):
+            while client_id and line and line[0].queued < oldest:
+                late.append(line.popleft())
+            if not line:
+                del self._queues[client_id]
+        self._waiting -= len(late)
+        return late
+
+    def _serve(self, job: _Job) -> None:
+        try:
+            if job.run is not None:
+                job.run()
+                job.tell(None)
+                return
+            policy = self._sessions.policy(job.client_id, job.address)
+        except Exception as error:
+            job.tell(error)
+            return
+        limit = policy.spec.max_batch
+        can_batch = limit > 1 and isinstance(policy, BatchPolicy)
+        batch = [job, *(self._gather(job, limit) if can_batch else ())]
+        self._infer(policy, batch)
+
+    def _gather(self, first: _Job, limit: int) -> list[_Job]:
+        """Requests of other clients for the same policy, as many as come within the window."""
+        found: list[_Job] = []
+        window_s = min(self._settings.batch_window_s, self._last_inference_s / 2)
+        deadline = time.perf_counter() + window_s
+        while not self._closed:
+            with self._lock:
+                for client_id in list(self._queues):
+                    head = self._queues[client_id][0]
+                    fits = head.run is None and head.address == first.address
+                    if fits and len(found) + 1 < limit and client_id != first.client_id:
+                        found.append(self._pop(client_id))
+                enough = len(found) + 1 >= min(limit, self._active_clients())
+            left = deadline - time.perf_counter()
+            if enough or left <= 0:
+                break
+            with contextlib.suppress(queue.Empty):
+                self._changes.get(timeout=left)
+        return found
+
+    def _active_clients(self) -> int:
+        oldest = time.perf_counter() - _ACTIVE_S
+        self._last_asked = {c: at for c, at in self._last_asked.items() if at > oldest}
+        return len(self._last_asked)
+
+    def _infer(self, policy: Policy, batch: list[_Job]) -> None:
+        started = time.perf_counter()
+        try:
+            if len(batch) == 1:
+                chunks = [policy.infer(batch[0].observation)]
+            else:
+                chunks = policy.infer_batch([job.observation for job in batch])
+                if len(chunks) != len(batch):
+                    raise OperationFailed(
+                        f"policy {policy.spec.kind!r} answered {len(chunks)} chunks for "
+                        f"{len(batch)} observations"
+                    )
+        except Exception as error:
+            for job in batch:
+                job.tell(error)
+            return
+        seconds = self._last_inference_s = time.perf_counter() - started
+        for job, chunk in zip(batch, chunks, strict=True):
+            job.tell(_outcome(chunk, policy.spec, started - job.queued, seconds))
+
+
+def _outcome(
+    chunk: Any, spec: PolicySpec, queue_time_s: float, inference_time_s: float
+) -> Inference | OperationFailed:
+    try:
+        return Inference(check_chunk(chunk, spec), spec, queue_time_s, inference_time_s)
+    except OperationFailed as error:
+        return error
+
+
+def check_chunk(chunk: Any, spec: PolicySpec) -> np.ndarray:
+    """``chunk`` as float64 ``(H, A)``; OperationFailed when a policy answered anything else."""
+    try:
+        actions = np.asarray(chunk, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OperationFailed(f"policy {spec.kind!r} answered no numbers: {error}") from None
+    width = len(spec.action_names)
+    if actions.ndim != 2 or not len(actions) or (width and actions.shape[1] != width):
+        expected = f"(H, {width or 'A'})"
+        raise OperationFailed(
+            f"policy {spec.kind!r} answered a chunk of shape {actions.shape}; "
+            f"valid: {expected} with H at least 1"
+        )
+    if not np.isfinite(actions).all():
+        row, column = np.argwhere(~np.isfinite(actions))[0]
+        raise OperationFailed(
+            f"policy {spec.kind!r} answered {actions[row, column]} in row {row}, column {column}"
+        )
+    return actions

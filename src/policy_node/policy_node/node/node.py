@@ -1,0 +1,162 @@
+"""The policy node: action chunks on request.
+
+The main thread takes requests and hands them to the inference worker, which answers them; the
+rest of ROS (the simulator's spec, parameters) is served by an executor in a third thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+from sim_interfaces import msg as m
+
+from policy_node.node.chunk_info import ChunkInfoPublisher
+from policy_node.node.inference_worker import InferenceWorker
+from policy_node.node.outward.backend import WorkerBackend
+from policy_node.node.outward.outward import OutwardServers, ServeParameters
+from policy_node.node.parameters import LOG_FORMAT, PolicyParameters
+from policy_node.node.services import PolicyServices
+from policy_node.node.sessions import PolicySessions
+from policy_node.node.warm_up import warm_up
+from policy_node.policies.registry import VALID_FORMS, open_policy
+from policy_node.policy import PolicySource
+from sim_bridge import names
+from sim_bridge.errors import BridgeError
+from sim_bridge.ros import qos
+from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.types import SimSpec
+
+_WAIT_S = 0.2
+
+
+class PolicyNode(Node):
+    """Learns the task from ``spec`` and serves one policy, and others on request."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__("policy_node", **kwargs)
+        self.parameters: PolicyParameters = read_parameters(self, PolicyParameters)
+        self.declare_parameter("pid", os.getpid())
+        self.declare_parameter("policy_description", "")
+        self._spec: SimSpec | None = None
+        self._spec_message: m.SimSpec | None = None
+        self._spec_arrived = threading.Event()
+        self._sessions = PolicySessions(self._open, self.parameters.policy)
+        self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
+        backend = WorkerBackend(self._worker, self._sessions)
+        self._outward = OutwardServers(read_parameters(self, ServeParameters), backend)
+        self._loop = ServiceLoop(self)
+        self._chunks = ChunkInfoPublisher(self)
+        self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
+
+    def wait_for_spec(self, stop: StopFlag) -> bool:
+        """False when asked to stop meanwhile."""
+        topic = self.resolve_topic_name(names.SPEC)
+        self.get_logger().info(f"waiting for a simulator's spec on {topic}")
+        while not stop.requested:
+            if self._spec_arrived.wait(_WAIT_S):
+                return True
+        return False
+
+    def serve(self, stop: StopFlag) -> None:
+        """Warm up, then offer the services and answer until asked to stop."""
+        warm = threading.Event()
+        self._worker.start()
+        self._worker.call("", self._load, lambda _: warm.set())
+        while not stop.requested and not warm.wait(_WAIT_S):
+            pass
+        log = self.get_logger().warning
+        services = PolicyServices(self._worker, lambda: self._spec, log, self._chunks.publish)
+        services.attach(self._loop)
+        while not stop.requested:
+            self._loop.spin_once(_WAIT_S)
+
+    def destroy_node(self) -> None:
+        self._outward.close()
+        self._worker.close()
+        super().destroy_node()
+
+    def _on_spec(self, message: m.SimSpec) -> None:
+        message.bridge_id = ""  # a restarted bridge with the same task is the same to a policy
+        if message == self._spec_message:
+            return
+        is_first = self._spec_message is None
+        self._spec_message, self._spec = message, from_spec_msg(message)
+        self._spec_arrived.set()
+        if not is_first:
+            self.get_logger().info(f"the simulator's task is now {self._spec.task}")
+            self._worker.call("", self._reload, lambda _: None)
+
+    def _reload(self) -> None:
+        self._sessions.close()
+        self._load()
+
+    def _load(self) -> None:
+        """Failures are logged: every request tries again and is answered with the reason."""
+        log, address = self.get_logger(), self.parameters.policy
+        try:
+            source = self._sessions.source()
+            description = f"{source.spec.kind}, {source.spec.description}"
+            log.info(f"policy {address}: {description}")
+            self.set_parameters([Parameter("policy_description", value=description)])
+            warm_up(source, self._spec)
+            self._outward.renew(source.spec, self._spec)
+        except BridgeError as error:
+            log.error(f"policy {address} is not usable: {error}")
+        except Exception as error:
+            log.error(f"policy {address} failed to warm up: {error!r}")
+
+    def _open(self, address: str) -> PolicySource:
+        return open_policy(address, self._spec)
+
+
+def main(args: list[str] | None = None) -> int:
+    words = remove_ros_args(args if args is not None else sys.argv)[1:]
+    parser = argparse.ArgumentParser(
+        prog="policy_node",
+        description="Serve action chunks (infer_chunk, reset_policy) for the task of the bridge "
+        "in the same namespace.",
+        epilog=f"Parameters: {PolicyParameters.__doc__} policy: {'; '.join(VALID_FORMS)}. "
+        f"{ServeParameters.__doc__}",
+    )
+    parser.parse_args(words)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopFlag().install()
+    node = None
+    try:
+        node = PolicyNode()
+        _run(node, stop)
+    except BridgeError as error:
+        print(f"policy_node: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _run(node: PolicyNode, stop: StopFlag) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, name="executor", daemon=True)
+    thread.start()
+    try:
+        if node.wait_for_spec(stop):
+            node.serve(stop)
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)

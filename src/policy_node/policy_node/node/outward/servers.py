@@ -1,0 +1,138 @@
+"""The outward servers of one policy node, in a thread of their own beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from dataclasses import dataclass
+
+from policy_node.node.outward.access import Access
+from policy_node.node.outward.backend import Backend
+from policy_node.node.outward.task import ServedTask
+from policy_node.policies.servers.key_map_file import load_key_map
+from policy_node.policy import PolicySpec
+from sim_bridge.errors import InvalidRequest, OperationFailed
+from sim_bridge.types import SimSpec
+
+log = logging.getLogger(__name__)
+
+OFF = -1
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """Ports (``OFF``: not served, 0: any free one) and key maps; see ``Access`` for who may ask.
+
+    ``timeout_s`` bounds one request. Raises InvalidRequest for a port that is none.
+    """
+
+    access: Access
+    openpi_port: int = OFF
+    groot_zmq_port: int = OFF
+    groot_http_port: int = OFF
+    openpi_map: str = "openpi"
+    groot_map: str = "groot"
+    timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("openpi_port", "groot_zmq_port", "groot_http_port"):
+            if not OFF <= getattr(self, name) <= 65535:
+                raise InvalidRequest(
+                    f"{name} is {getattr(self, name)}; valid: {OFF} (off), 0 (any), 1 to 65535"
+                )
+        if not 0 < self.timeout_s < float("inf"):
+            raise InvalidRequest(f"timeout_s is {self.timeout_s}; valid: a positive time [s]")
+
+
+class PolicyServers:
+    """Starts what the settings ask for and ends it all with ``close``."""
+
+    def __init__(
+        self, settings: ServeSettings, policy: PolicySpec, sim_spec: SimSpec, backend: Backend
+    ) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._sim_spec = sim_spec
+        self._backend = backend
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="policy-servers", daemon=True)
+        self.addresses: dict[str, str] = {}
+
+    def start(self, timeout_s: float = 30.0) -> None:
+        """Returns when all listen. Raises OperationFailed when one cannot (port taken)."""
+        self._thread.start()
+        if not self._ready.wait(timeout_s):
+            raise OperationFailed(f"the policy servers did not start within {timeout_s:g} s")
+        if self._failure:
+            raise self._failure
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        if self._loop and self._stop:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            self._failure = self._failure or OperationFailed(f"policy servers: {error}")
+            log.error("policy servers ended: %s", error)
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            for server, port in self._servers():
+                try:
+                    bound = await stack.enter_async_context(server.running(port))
+                except Exception as error:
+                    host = self._settings.access.host
+                    self._failure = OperationFailed(
+                        f"cannot serve {server.protocol} on {host}:{port}: {error}"
+                    )
+                    return
+                self._announce(server, bound)
+            self._ready.set()
+            await self._stop.wait()
+
+    def _announce(self, server, port: int) -> None:
+        access = self._settings.access
+        host = f"[{access.host}]" if ":" in access.host else access.host
+        self.addresses[server.protocol] = f"{server.scheme}://{host}:{port}"
+        log.info(
+            "serving %s at %s, %s",
+            server.protocol,
+            self.addresses[server.protocol],
+            "token required" if access.token else "open to anyone who reaches it",
+        )
+        if access.is_exposed:
+            log.warning("%s is not encrypted: anyone on the way can read it", server.protocol)
+
+    def _servers(self):
+        """Heavy imports only for what is served."""
+        settings = self._settings
+        wanted = []
+        if settings.openpi_port != OFF:
+            from policy_node.node.outward.openpi_server import OpenpiServer
+
+            wanted.append((OpenpiServer, settings.openpi_map, settings.openpi_port))
+        if settings.groot_zmq_port != OFF:
+            from policy_node.node.outward.groot_zmq_server import GrootZmqServer
+
+            wanted.append((GrootZmqServer, settings.groot_map, settings.groot_zmq_port))
+        if settings.groot_http_port != OFF:
+            from policy_node.node.outward.groot_http_server import GrootHttpServer
+
+            wanted.append((GrootHttpServer, settings.groot_map, settings.groot_http_port))
+        for cls, key_map, port in wanted:
+            bound = load_key_map(key_map).bound_to(self._sim_spec)
+            task = ServedTask(self._policy, self._sim_spec, bound)
+            yield cls(task, self._backend, settings.access, settings.timeout_s), port

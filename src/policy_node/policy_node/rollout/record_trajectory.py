@@ -1,0 +1,77 @@
+"""Record one episode into a trajectory file, with simulator and policy in this process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from policy_node.execution.open_loop import OpenLoop
+from policy_node.policies.registry import open_policy
+from policy_node.rollout.episodes import Episode, EpisodeRunner, Progress
+from policy_node.rollout.local_environment import LocalEnvironment
+from sim_bridge.errors import BridgeError
+from sim_bridge.simulators.registry import open_simulator, simulator_names
+
+
+def record(
+    simulator: str, task: str, policy: str, seed: int, max_steps: int, show_progress: bool
+) -> Episode:
+    """Run one episode and keep its trajectory. Raises the errors of ``sim_bridge.errors``."""
+    sim = open_simulator(simulator, task)
+    try:
+        source = open_policy(policy, sim.spec)
+        total = max_steps or sim.spec.max_episode_steps or None
+        with tqdm(total=total, unit="step", disable=not show_progress) as bar:
+
+            def show(progress: Progress) -> None:
+                bar.update(progress.step - bar.n)
+
+            runner = EpisodeRunner(
+                LocalEnvironment(sim, source.spec.image_keys),
+                OpenLoop(source.for_client("record")),
+                sim.spec,
+                max_steps,
+                record=True,
+                on_progress=show,
+            )
+            episode = runner.run(seed)
+        source.close()
+        return episode
+    finally:
+        sim.close()
+
+
+def main(args: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="record_trajectory", description=__doc__)
+    parser.add_argument("--simulator", default="gymnasium", choices=simulator_names())
+    parser.add_argument("--task", default="SO101PickPlace-v0")
+    parser.add_argument("--policy", default="expert", help="policy address (default: expert)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=0, help="0: the task's own limit")
+    parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
+    options = parser.parse_args(args)
+    try:
+        episode = record(
+            options.simulator,
+            options.task,
+            options.policy,
+            options.seed,
+            options.max_steps,
+            sys.stderr.isatty(),
+        )
+    except BridgeError as error:
+        print(f"record_trajectory: {error}", file=sys.stderr)
+        return 2
+    trajectory = replace(episode.trajectory, meta={"policy": options.policy})
+    path = trajectory.save(options.output)
+    outcome = "success" if episode.success else "no success"
+    print(f"{path}: {episode.steps} steps, {outcome}, {path.stat().st_size / 1e3:.1f} kB")
+    return 0 if episode.success else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""A policy that may fail for a while: asked again, and replaced by the hold action meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from policy_node.policies.builtin.hold import hold_action
+from policy_node.policy import Policy, PolicySpec
+from sim_bridge.errors import (
+    BridgeError,
+    Busy,
+    Canceled,
+    FeatureUnsupported,
+    OperationFailed,
+    TimedOut,
+)
+from sim_bridge.types import Observation, SimSpec
+
+log = logging.getLogger(__name__)
+
+_FIRST_DELAY_S = 0.05
+_TROUBLE = (OperationFailed, TimedOut, Busy)
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """A busy or silent policy is asked again for ``patience_s``; after that, and after an answer
+    that was nonsense, the robot holds for one step. ``max_holds`` of these in a row end it."""
+
+    patience_s: float = 20.0
+    max_holds: int = 50
+
+
+@dataclass
+class Trouble:
+    """Counted over one episode; ``errors`` by type."""
+
+    retries: int = 0
+    held_steps: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    last_error: str = ""
+
+    def count(self, error: BridgeError) -> None:
+        name = type(error).__name__
+        self.errors[name] = self.errors.get(name, 0) + 1
+        self.last_error = str(error)
+
+
+class SteadyPolicy:
+    """Wraps one client's policy. Errors that no waiting will mend (an unknown policy, an
+    observation that lacks something) pass through, and so does trouble when the task has no
+    known hold action or the robot has held ``max_holds`` times in a row. Canceled when
+    ``should_stop`` says so between two tries."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        sim_spec: SimSpec,
+        steadiness: Steadiness = Steadiness(),
+        should_stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._policy = policy
+        self._sim_spec = sim_spec
+        self._steadiness = steadiness
+        self._should_stop = should_stop
+        self._clock = clock
+        self._sleep = sleep
+        self._begin()
+
+    def _begin(self) -> None:
+        self._trouble = Trouble()
+        self._holds_in_a_row = 0
+        self._chunk: np.ndarray | None = None
+        self._chunk_step = 0
+
+    @property
+    def spec(self) -> PolicySpec:
+        return self._policy.spec
+
+    def infer(self, observation: Observation) -> np.ndarray:
+        """A chunk ``(H, A)``: the policy's, or one hold action."""
+        try:
+            chunk = self._insist(lambda: self._policy.infer(observation))
+        except _TROUBLE as error:
+            return self._hold(observation, error)
+        self._holds_in_a_row = 0
+        self._chunk, self._chunk_step = chunk, observation.step
+        return chunk
+
+    def reset(self, seed: int | None = None, instruction: str = "") -> None:
+        self._begin()
+        self._insist(lambda: self._policy.reset(seed, instruction))
+
+    def report(self) -> dict[str, Any]:
+        """Figures of the episode so far."""
+        return asdict(self._trouble)
+
+    def close(self) -> None:
+        self._policy.close()
+
+    def _insist(self, ask: Callable[[], Any]) -> Any:
+        """Ask until there is an answer, an error that is one, or no patience left."""
+        deadline = self._clock() + self._steadiness.patience_s
+        delay_s = _FIRST_DELAY_S
+        while True:
+            try:
+                return ask()
+            except (Busy, TimedOut) as error:
+                self._trouble.count(error)
+                if self._should_stop():
+                    raise Canceled(f"stopped while the policy did not answer: {error}") from None
+                if self._clock() + delay_s > deadline:
+                    raise
+                log.warning("asking the policy again in %.2f s: %s", delay_s, error)
+                self._trouble.retries += 1
+                self._sleep(delay_s)
+                delay_s *= 2
+            except OperationFailed as error:
+                self._trouble.count(error)
+                raise
+
+    def _hold(self, observation: Observation, error: BridgeError) -> np.ndarray:
+        if self._holds_in_a_row >= self._steadiness.max_holds:
+            raise type(error)(f"{error} (held {self._holds_in_a_row} steps in a row)") from error
+        try:
+            action = hold_action(self._sim_spec, observation, self._executed(observation.step))
+        except FeatureUnsupported:
+            raise error from None
+        log.warning("step %d: holding, because %s", observation.step, error)
+        self._holds_in_a_row += 1
+        self._trouble.held_steps += 1
+        return action[None]
+
+    def _executed(self, step: int) -> np.ndarray | None:
+        """The last action of the last good chunk that was meant for before ``step``."""
+        if self._chunk is None:
+            return None
+        return self._chunk[max(0, min(step - 1 - self._chunk_step, len(self._chunk) - 1))]
