@@ -20,9 +20,9 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "film = mujoco_mirror.film:main",
-            "fidelity = mujoco_mirror.fidelity_check:main",
-            "mirror = mujoco_mirror.node:main",
+            "film = mujoco_mirror.recording.film:main",
+            "fidelity = mujoco_mirror.fidelity.check:main",
+            "mirror = mujoco_mirror.node.node:main",
             "monitor = mujoco_mirror.monitor.node:main",
         ],
     },

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mujoco_mirror.rotations import compose
+from mujoco_mirror.model.rotations import compose
 from sim_bridge.types import SimState
 
 _MAX_CHAIN = 100

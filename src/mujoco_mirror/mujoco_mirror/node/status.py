@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mujoco_mirror.fidelity import Limits, LinkErrors
-from mujoco_mirror.map_builder import MapReport
-from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
+from mujoco_mirror.fidelity.errors import Limits, LinkErrors
+from mujoco_mirror.model.map_builder import MapReport
+from mujoco_mirror.recording.stream_stats import ArrivalCounter, Percentiles
 
 OK, WARN, ERROR = 0, 1, 2
 

@@ -1,4 +1,4 @@
-"""``python -m mujoco_mirror.film``: video and picture of a recorded trajectory or a rosbag."""
+"""Video and picture of a recorded trajectory or a rosbag (``ros2 run mujoco_mirror film``)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mujoco_mirror.map_rules import load_rules
-from mujoco_mirror.overlay import state_overlay
-from mujoco_mirror.quality import AUTO, QUALITIES
-from mujoco_mirror.recording import Recording
-from mujoco_mirror.view import AUTO_CAMERA, View, ViewSettings
+from mujoco_mirror.drawing.overlay import state_overlay
+from mujoco_mirror.drawing.quality import AUTO, QUALITIES
+from mujoco_mirror.drawing.view import AUTO_CAMERA, View, ViewSettings
+from mujoco_mirror.model.map_rules import load_rules
+from mujoco_mirror.recording.recording import Recording
 from sim_bridge.errors import BridgeError, InvalidRequest
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.trajectories.trajectory import SUFFIX, load_trajectory
@@ -55,7 +55,7 @@ def read_states(source: Path, topic: str = "", bases: Sequence[str] = ()) -> lis
         trajectory = load_trajectory(source)
         states = [trajectory.state(i) for i in range(trajectory.num_states)]
     else:
-        from mujoco_mirror.bag import bag_states
+        from mujoco_mirror.sources.bag import bag_states
 
         states = list(bag_states(source, topic, bases))
     if not states:

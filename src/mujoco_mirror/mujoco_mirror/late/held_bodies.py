@@ -11,7 +11,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from mujoco_mirror.rotations import angle_between, compose, inverse, to_xyzw
+from mujoco_mirror.model.rotations import angle_between, compose, inverse, to_xyzw
 
 # Below this motion between two states nothing can be said about who moved it.
 _STILL_M = 5e-4

@@ -9,8 +9,8 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from mujoco_mirror.joint_source import JointSource
-from mujoco_mirror.transforms import frames
+from mujoco_mirror.sources.joint_source import JointSource
+from mujoco_mirror.sources.transforms import frames
 from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.ros.convert import from_state_msg, from_time
 from sim_bridge.types import SimState

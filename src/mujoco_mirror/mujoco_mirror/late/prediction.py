@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import mujoco
 import numpy as np
 
-from mujoco_mirror.held_bodies import HeldBodies
-from mujoco_mirror.late_states import Blend, LatePolicy, is_newer
-from mujoco_mirror.map_rules import MapRules
-from mujoco_mirror.model_map import ModelMap
-from mujoco_mirror.target_forecast import TargetForecast
+from mujoco_mirror.late.held_bodies import HeldBodies
+from mujoco_mirror.late.policies import Blend, LatePolicy, is_newer
+from mujoco_mirror.late.target_forecast import TargetForecast
+from mujoco_mirror.model.map_rules import MapRules
+from mujoco_mirror.model.model_map import ModelMap
 from sim_bridge.types import SimState
 
 _BIAS_AFFINE = int(mujoco.mjtBias.mjBIAS_AFFINE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from mujoco_mirror.mesh_detail import simplify
+from mujoco_mirror.drawing.mesh_detail import simplify
 
 _MESH = mujoco.mjtGeom.mjGEOM_MESH
 _PLANE = mujoco.mjtGeom.mjGEOM_PLANE

@@ -9,10 +9,10 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from mujoco_mirror.dressing import Studio, dress, drop_detail, floor_height, robot_extent
-from mujoco_mirror.floor_shadow import FloorShadow
-from mujoco_mirror.framing import subject_points
-from mujoco_mirror.quality import Quality
+from mujoco_mirror.drawing.dressing import Studio, dress, drop_detail, floor_height, robot_extent
+from mujoco_mirror.drawing.floor_shadow import FloorShadow
+from mujoco_mirror.drawing.framing import subject_points
+from mujoco_mirror.drawing.quality import Quality
 from sim_bridge.errors import OperationFailed
 
 _log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from mujoco_mirror.map_rules import JointRule, MapRules, PoseRule
-from mujoco_mirror.name_match import NameMatcher, require_injective
+from mujoco_mirror.model.map_rules import JointRule, MapRules, PoseRule
+from mujoco_mirror.model.name_match import NameMatcher, require_injective
 from sim_bridge.errors import InvalidRequest
 
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)

@@ -10,8 +10,8 @@ from itertools import pairwise
 import mujoco
 import numpy as np
 
-from mujoco_mirror.late_states import HoldLast, Interpolate, LatePolicy, is_newer, mix
-from mujoco_mirror.map_rules import MapRules
+from mujoco_mirror.late.policies import HoldLast, Interpolate, LatePolicy, is_newer, mix
+from mujoco_mirror.model.map_rules import MapRules
 from sim_bridge.errors import unknown
 from sim_bridge.types import SimState
 
@@ -31,7 +31,7 @@ def make_policy(
     if name == INTERPOLATE:
         return Interpolate(delay_s)
     if name == PREDICT:
-        from mujoco_mirror.prediction import Predict
+        from mujoco_mirror.late.prediction import Predict
 
         return Predict(model, rules)
     raise unknown("late-state policy", name, POLICIES)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from mujoco_mirror.map_rules import MapRules, PoseRule
-from mujoco_mirror.model_map import ModelMap
-from mujoco_mirror.name_match import NameMatcher
-from mujoco_mirror.rotations import compose, inverse, to_xyzw
+from mujoco_mirror.model.map_rules import MapRules, PoseRule
+from mujoco_mirror.model.model_map import ModelMap
+from mujoco_mirror.model.name_match import NameMatcher
+from mujoco_mirror.model.rotations import compose, inverse, to_xyzw
 from sim_bridge.types import LinkPoses, SimState
 
 _log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from mujoco_mirror.floor_shadow import FloorShadow
-from mujoco_mirror.gl import create_context
-from mujoco_mirror.quality import Quality
+from mujoco_mirror.drawing.floor_shadow import FloorShadow
+from mujoco_mirror.drawing.gl import create_context
+from mujoco_mirror.drawing.quality import Quality
 from sim_bridge.errors import unknown
 
 _SPARE_GEOMS = 1000

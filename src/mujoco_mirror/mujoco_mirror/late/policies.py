@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mujoco_mirror.rotations import conjugate, multiply, slerp
+from mujoco_mirror.model.rotations import conjugate, multiply, slerp
 from sim_bridge.types import SimState
 
 _HISTORY = 64

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mujoco_mirror.framing import Cameraman, frame
-from mujoco_mirror.gl import is_software, renderer_name
-from mujoco_mirror.map_rules import MapRules
-from mujoco_mirror.mirror import Mirror
-from mujoco_mirror.quality import AUTO, quality_named
-from mujoco_mirror.renderer import Overlay, Renderer, camera_named
-from mujoco_mirror.scene import load_scene
+from mujoco_mirror.drawing.framing import Cameraman, frame
+from mujoco_mirror.drawing.gl import is_software, renderer_name
+from mujoco_mirror.drawing.quality import AUTO, quality_named
+from mujoco_mirror.drawing.renderer import Overlay, Renderer, camera_named
+from mujoco_mirror.drawing.scene import load_scene
+from mujoco_mirror.model.map_rules import MapRules
+from mujoco_mirror.model.mirror import Mirror
 from sim_bridge.types import SimState
 
 AUTO_CAMERA = "auto"

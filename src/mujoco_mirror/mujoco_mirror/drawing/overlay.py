@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mujoco_mirror.renderer import Overlay
+from mujoco_mirror.drawing.renderer import Overlay
 from sim_bridge.types import SimState
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import av
 import numpy as np
 
-from mujoco_mirror.fidelity import ErrorTable
-from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
-from mujoco_mirror.video import VideoWriter
+from mujoco_mirror.fidelity.errors import ErrorTable
+from mujoco_mirror.recording.stream_stats import ArrivalCounter, Percentiles
+from mujoco_mirror.recording.video import VideoWriter
 from sim_bridge.errors import InvalidRequest, OperationFailed
 
 VIDEO_NAME = "mirror.mp4"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from mujoco_mirror.map_rules import MapRules
-from mujoco_mirror.mirror import Mirror
-from mujoco_mirror.rotations import angle_between
+from mujoco_mirror.model.map_rules import MapRules
+from mujoco_mirror.model.mirror import Mirror
+from mujoco_mirror.model.rotations import angle_between
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.types import LinkPoses, SimState
 

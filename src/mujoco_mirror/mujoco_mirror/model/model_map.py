@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from mujoco_mirror.map_builder import BodyTable, MapBuilder
-from mujoco_mirror.map_rules import MapRules
-from mujoco_mirror.rotations import compose, conjugate, inverse, rotate, to_wxyz, to_xyzw
+from mujoco_mirror.model.map_builder import BodyTable, MapBuilder
+from mujoco_mirror.model.map_rules import MapRules
+from mujoco_mirror.model.rotations import compose, conjugate, inverse, rotate, to_wxyz, to_xyzw
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.types import SimState
 

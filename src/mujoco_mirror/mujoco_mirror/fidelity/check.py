@@ -1,4 +1,4 @@
-"""``python -m mujoco_mirror.fidelity_check``: does the mirror show what the simulator has?
+"""``python -m mujoco_mirror.fidelity``: does the mirror show what the simulator has?
 
 Plays a recorded trajectory's joint targets in each simulator, mirrors every state, and prints the
 largest and mean error of every link. Exit status 1 when a limit is passed.
@@ -15,9 +15,9 @@ import mujoco
 import numpy as np
 from tqdm import tqdm
 
-from mujoco_mirror.fidelity import Limits, check_episode
-from mujoco_mirror.map_rules import load_rules
-from mujoco_mirror.mirror import Mirror
+from mujoco_mirror.fidelity.errors import Limits, check_episode
+from mujoco_mirror.model.map_rules import load_rules
+from mujoco_mirror.model.mirror import Mirror
 from sim_bridge.errors import BridgeError, InvalidRequest
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.simulators.protocol import Simulator
@@ -96,7 +96,3 @@ def main(args: list[str] | None = None) -> int:
     except BridgeError as error:
         print(f"fidelity: {error}", file=sys.stderr)
         return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -29,11 +29,12 @@ from sim_interfaces import srv
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from mujoco_mirror.fidelity import Limits
-from mujoco_mirror.joint_source import JointSource
-from mujoco_mirror.late_display import HOLD, PREDICT, LateDisplay, make_policy
-from mujoco_mirror.map_rules import load_rules
-from mujoco_mirror.messages import (
+from mujoco_mirror.drawing.view import View
+from mujoco_mirror.drawing.viewer import Viewer
+from mujoco_mirror.fidelity.errors import Limits
+from mujoco_mirror.late.display import HOLD, PREDICT, LateDisplay, make_policy
+from mujoco_mirror.model.map_rules import load_rules
+from mujoco_mirror.node.messages import (
     CommandArrived,
     LinksArrived,
     ModelFound,
@@ -44,14 +45,13 @@ from mujoco_mirror.messages import (
     StopRecording,
     WatcherJoined,
 )
-from mujoco_mirror.model_fetch import fetch_model
-from mujoco_mirror.model_store import ModelStore, find_model
-from mujoco_mirror.parameters import ROBOT_DESCRIPTION, MirrorParameters
-from mujoco_mirror.transforms import frames, link_poses
-from mujoco_mirror.urdf import for_mujoco
-from mujoco_mirror.view import View
-from mujoco_mirror.viewer import Viewer
-from mujoco_mirror.worker import MirrorWorker
+from mujoco_mirror.node.parameters import ROBOT_DESCRIPTION, MirrorParameters
+from mujoco_mirror.node.worker import MirrorWorker
+from mujoco_mirror.sources.joint_source import JointSource
+from mujoco_mirror.sources.model_fetch import fetch_model
+from mujoco_mirror.sources.model_store import ModelStore, find_model
+from mujoco_mirror.sources.transforms import frames, link_poses
+from mujoco_mirror.sources.urdf import for_mujoco
 from sim_bridge import names
 from sim_bridge.errors import OK, BridgeError, InvalidRequest
 from sim_bridge.ros import qos
@@ -316,7 +316,3 @@ def main(args: list[str] | None = None) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

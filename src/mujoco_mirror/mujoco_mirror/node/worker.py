@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from mujoco_mirror.fidelity import FidelityMonitor, Limits, LinkErrors
-from mujoco_mirror.late_display import LateDisplay, MakeLate
-from mujoco_mirror.map_rules import MapRules
-from mujoco_mirror.messages import (
+from mujoco_mirror.drawing.overlay import state_overlay
+from mujoco_mirror.drawing.renderer import Overlay
+from mujoco_mirror.drawing.view import View
+from mujoco_mirror.fidelity.errors import FidelityMonitor, Limits, LinkErrors
+from mujoco_mirror.late.display import LateDisplay, MakeLate
+from mujoco_mirror.model.map_rules import MapRules
+from mujoco_mirror.node.messages import (
     CommandArrived,
     LinksArrived,
     ModelFound,
@@ -30,12 +33,9 @@ from mujoco_mirror.messages import (
     StopRecording,
     WatcherJoined,
 )
-from mujoco_mirror.overlay import state_overlay
-from mujoco_mirror.recording import Recording
-from mujoco_mirror.renderer import Overlay
-from mujoco_mirror.status import MirrorStatus, mirror_status
-from mujoco_mirror.stream_stats import ArrivalCounter, Percentiles
-from mujoco_mirror.view import View
+from mujoco_mirror.node.status import MirrorStatus, mirror_status
+from mujoco_mirror.recording.recording import Recording
+from mujoco_mirror.recording.stream_stats import ArrivalCounter, Percentiles
 from sim_bridge.errors import BridgeError, IncorrectState, NotFound, OperationFailed, TimedOut
 from sim_bridge.types import SimState
 

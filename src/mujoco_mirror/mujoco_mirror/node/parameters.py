@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mujoco_mirror.late_display import HOLD, POLICIES
-from mujoco_mirror.quality import AUTO, quality_named
-from mujoco_mirror.view import AUTO_CAMERA, ViewSettings
+from mujoco_mirror.drawing.quality import AUTO, quality_named
+from mujoco_mirror.drawing.view import AUTO_CAMERA, ViewSettings
+from mujoco_mirror.late.display import HOLD, POLICIES
 from sim_bridge.errors import InvalidRequest
 
 ROBOT_DESCRIPTION = "robot_description"
