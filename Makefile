@@ -30,7 +30,7 @@ bench:
 
 fidelity:
 	@tools/setup --tests
-	@exec tools/run python -m mujoco_mirror.fidelity_check src/policy_node/data/so101_pick_place.npz
+	@exec tools/run python -m mujoco_mirror.fidelity src/policy_node/data/so101_pick_place.npz
 
 doctor:
 	@tools/doctor
@@ -42,7 +42,7 @@ isaac-demo:
 	@tools/setup
 	@tools/setup_isaac
 	@tools/launch launch/isaac.launch.xml
-	@exec tools/run_isaac python -m mujoco_mirror.fidelity_check src/policy_node/data/so101_pick_place.npz \
+	@exec tools/run_isaac python -m mujoco_mirror.fidelity src/policy_node/data/so101_pick_place.npz \
 		--simulators isaac_lab --scene SO101PickPlace-JointPosition-v0
 
 test-isaac:

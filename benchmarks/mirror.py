@@ -24,10 +24,10 @@ from sim_interfaces import msg as m
 from sim_interfaces import srv
 from tqdm import tqdm
 
-from mujoco_mirror.framing import frame
-from mujoco_mirror.mirror import Mirror
-from mujoco_mirror.quality import quality_named
-from mujoco_mirror.scene import load_scene
+from mujoco_mirror.drawing.framing import frame
+from mujoco_mirror.drawing.quality import quality_named
+from mujoco_mirror.drawing.scene import load_scene
+from mujoco_mirror.model.mirror import Mirror
 from sim_bridge import names
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
@@ -73,7 +73,7 @@ def _mirror(folder: Path):
     words = ["--ros-args", "-p", f"quality:={_QUALITY}", "-p", "check_links:=false"]
     words += ["-p", f"width:={_SIZE[0]}", "-p", f"height:={_SIZE[1]}"]
     env = {"ROS_DOMAIN_ID": str(domain_id)}
-    with Process.module("mujoco_mirror.node", *words, log=folder / "log", env=env):
+    with Process.module("mujoco_mirror", *words, log=folder / "log", env=env):
         context = Context()
         rclpy.init(context=context, domain_id=domain_id)
         node = Node("benchmark", context=context, enable_rosout=False)

@@ -54,7 +54,7 @@ def main() -> int:
     env = {"ROS_DOMAIN_ID": str(domain_id)}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        with Process.module("mujoco_mirror.node", *words, log=log, env=env) as mirror:
+        with Process.module("mujoco_mirror", *words, log=log, env=env) as mirror:
             megabytes, pictures = _soak(mirror.pid, domain_id, options)
     if options.report is not None:
         _write(options.report, megabytes)

@@ -35,7 +35,7 @@ def measure(rounds: int = 8, seconds: float = 6.0) -> list[Row]:
         words = ["--ros-args", "-p", "port:=0"]
         log = folder / "monitor"
         monitor = stack.enter_context(
-            Process.module("mujoco_mirror.monitor.node", *words, log=log, env=env)
+            Process.module("mujoco_mirror.monitor", *words, log=log, env=env)
         )
         wait_until(lambda: "#token=" in monitor.output(), 60.0, "the monitor serves")
         address = re.search(r"http(://\S+)/#token=", monitor.output()).group(1)

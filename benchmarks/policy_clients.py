@@ -55,7 +55,7 @@ class Asker:
 
 def infer_chunk(domain_id: int) -> Callable[[], Any]:
     """From the observation to the array of actions."""
-    from policy_node.policy_client import PolicyClient
+    from policy_node.rollout.policy_client import PolicyClient
 
     client = PolicyClient(_node(domain_id), client_id="ros")
     client.wait_for_policy(_READY_S)
@@ -82,7 +82,7 @@ def openpi(port: int) -> Callable[[], Any]:
     """With the request ready."""
     from openpi_client.websocket_client_policy import WebsocketClientPolicy
 
-    from policy_node.policies.key_map_file import load_key_map
+    from policy_node.policies.servers.key_map_file import load_key_map
 
     client = WebsocketClientPolicy("127.0.0.1", port)
     request = load_key_map("openpi").encode(observation())

@@ -32,7 +32,7 @@ from rclpy.node import Node
 from rows import Row, row
 from tqdm import tqdm
 
-from policy_node.policy_client import PolicyClient
+from policy_node.rollout.policy_client import PolicyClient
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.types import Observation
 
@@ -133,7 +133,7 @@ def _graph(
     words = [w for word in [*words, "serve_anonymously:=true"] for w in ("-p", word)]
     for module, *arguments in (
         ("sim_bridge",),
-        ("policy_node.node", "--ros-args", *words),
+        ("policy_node", "--ros-args", *words),
     ):
         log = folder / f"{module}_{domain_id}"
         stack.enter_context(Process.module(module, *arguments, log=log, env=env))

@@ -23,9 +23,9 @@ from rows import Row, row
 from sim_interfaces import srv
 from tqdm import tqdm
 
-from mujoco_mirror.recording import write_png
-from mujoco_mirror.video import VideoWriter
-from mujoco_mirror.view import View, ViewSettings
+from mujoco_mirror.drawing.view import View, ViewSettings
+from mujoco_mirror.recording.recording import write_png
+from mujoco_mirror.recording.video import VideoWriter
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.model_files import resolve_uri
@@ -116,7 +116,7 @@ def _graph(folder: Path):
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(_PROFILE),
     }
     bridge = Process.module("sim_bridge", log=folder / "bridge", env=environment)
-    mirror = Process.module("mujoco_mirror.node", log=folder / "mirror", env=environment)
+    mirror = Process.module("mujoco_mirror", log=folder / "mirror", env=environment)
     with bridge, mirror:
         context = Context()
         rclpy.init(context=context, domain_id=domain_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mujoco_mirror import film
+from mujoco_mirror.recording import film
 from policy_node.policies.registry import open_policy
 from sim_bridge.remote.host import RemoteHost
 from sim_bridge.trajectories.trajectory import TrajectoryRecorder

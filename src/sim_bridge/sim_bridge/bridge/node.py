@@ -150,7 +150,3 @@ def _spin(executor: SingleThreadedExecutor) -> None:
         executor.spin()
     except ExternalShutdownException:
         pass
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The demo client: its report, and runs against real processes."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from policy_node.demo.report import DemoOutcome, EpisodeFigures, Progress, summary, table
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.trajectories.trajectory import load_trajectory
+
+DEADLINE_S = 90.0
+EPISODE = EpisodeFigures(
+    3, True, 50, 1.0, wall_time_s=2.0, sim_wall_time_s=1.0, inference_time_s=0.5
+)
+MIRROR = {
+    "frames": 50,
+    "joint_error_max_rad": 0.0,
+    "lag_ms": {"p50": 12.5, "p99": 20.0},
+    "pid": 7,
+}
+
+
+def test_summary_gives_means_per_step(arm_spec):
+    outcome = DemoOutcome(arm_spec(), "expert", (EPISODE,), mirror=MIRROR, pids={"mirror": 7})
+    content = summary(outcome)
+    assert content["success"] and content["steps"] == 50 and content["seed"] == 3
+    assert content["timings"] == {
+        "sim_ms_per_step": 20.0,
+        "inference_ms_per_step": 10.0,
+        "step_ms": 30.0,
+        "wall_s": 2.0,
+        "steps_per_s": 25.0,
+        "lag_ms": {"p50": 12.5, "p99": 20.0},
+    }
+    assert json.loads(json.dumps(content)) == content
+    text = "\n".join(table(content, "/out"))
+    assert "seed 3" in text and "success in 50 steps" in text and "lag 12.5 ms" in text
+
+
+def test_a_failed_episode_or_an_error_is_no_success(arm_spec):
+    failed = EpisodeFigures(4, False, 300, 0.0, 9.0, 5.0, 1.0)
+    assert not DemoOutcome(arm_spec(), "expert", (EPISODE, failed)).success
+    assert not DemoOutcome(arm_spec(), "expert", ()).success
+    broken = DemoOutcome(arm_spec(), "expert", (EPISODE,), message="mirror: gone")
+    assert not broken.success
+    assert "failed    mirror: gone" in "\n".join(table(summary(broken), "/out"))
+
+
+def test_progress_writes_plain_lines_where_there_is_no_terminal():
+    stream = io.StringIO()
+    progress = Progress(2, 100, stream)
+    for episode in (0, 1):
+        for step in range(1, 46):
+            progress.update(episode, step, 12.5)
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        f"episode {episode}/2: step {step}, 12.5 steps/s" for episode in (1, 2) for step in (20, 40)
+    ]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """The environment of a domain with a bridge, a policy node and a rollout node in it."""
+    logs = tmp_path_factory.mktemp("logs")
+    env = {"ROS_DOMAIN_ID": str(free_domain_id())}
+    with ExitStack() as stack:
+        for module in ("sim_bridge", "policy_node", "policy_node.rollout"):
+            stack.enter_context(Process.module(module, log=logs / module, env=env))
+        yield env
+
+
+def demo(tmp_path: Path, env: dict[str, str], *parameters: str) -> Process:
+    arguments = [word for parameter in parameters for word in ("-p", parameter)]
+    return Process.module(
+        "policy_node.demo",
+        "--ros-args", "-p", f"output:={tmp_path / 'output'}", "-p", "mirror:=false", *arguments,
+        log=tmp_path / "demo",
+        env=env,
+    )  # fmt: skip
+
+
+def test_demo_runs_an_episode_and_leaves_a_summary(graph, tmp_path):
+    with demo(tmp_path, graph, "seed:=2") as process:
+        assert process.wait(DEADLINE_S) == 0, process.output()
+    (folder,) = (tmp_path / "output").iterdir()
+    content = json.loads((folder / "summary.json").read_text())
+    assert content["success"] and content["task"] == "SO101PickPlace-v0"
+    assert content["policy"] == "expert" and content["seed"] == 2
+    trajectory = load_trajectory(folder / "episode_000.npz")
+    assert trajectory.seed == 2 and trajectory.num_steps == content["steps"]
+    pids = content["pids"]
+    assert pids["simulator"] != pids["policy"] and None not in (pids["policy"], pids["simulator"])
+    assert "success in" in process.output() and str(folder) in process.output()
+
+
+def test_demo_says_by_its_exit_status_that_the_task_failed(graph, tmp_path):
+    with demo(tmp_path, graph, "policy:=hold", "max_steps:=5") as process:
+        assert process.wait(DEADLINE_S) == 1, process.output()
+    with demo(tmp_path, graph, "policy:=nonsense") as process:
+        assert process.wait(DEADLINE_S) == 2, process.output()
+        assert "unknown policy 'nonsense'; valid: trained, expert" in process.output()
+
+
+def test_ctrl_c_cancels_the_rollout_and_ends_quickly(graph, tmp_path):
+    with demo(tmp_path, graph, "policy:=hold") as process:
+        wait_until(lambda: "step 20" in process.output(), DEADLINE_S, "the rollout to run")
+        process.signal(signal.SIGINT)
+        assert process.wait(3.0) == 130
+    with demo(tmp_path, graph) as process:  # the graph is free for the next one
+        assert process.wait(DEADLINE_S) == 0, process.output()
+
+
+def test_demo_names_what_is_missing(tmp_path):
+    env = {"ROS_DOMAIN_ID": str(free_domain_id())}
+    with demo(tmp_path, env, "wait_s:=2.0", "mirror:=true") as process:
+        assert process.wait(DEADLINE_S) == 2
+        for missing in ("simulator (topic spec)", "policy (", "rollout (", "mirror ("):
+            assert missing in process.output()
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [("episodes:=0", "episodes is 0; valid: 1"), ("seed:=-1", "seed is -1")],
+)
+def test_demo_refuses_bad_parameters(tmp_path, parameter, message):
+    with demo(tmp_path, {}, parameter) as process:
+        assert process.wait(DEADLINE_S) == 2
+        assert message in process.output()
+
+
+@pytest.mark.parametrize("policy", ["exprt", "replay:/no/such.npz"])
+def test_policy_node_does_not_start_with_a_policy_that_does_not_exist(tmp_path, policy):
+    arguments = ("--ros-args", "-p", f"policy:={policy}")
+    with Process.module("policy_node", *arguments, log=tmp_path / "log") as process:
+        assert process.wait(DEADLINE_S) == 2
+        assert policy.removeprefix("replay:") in process.output()
