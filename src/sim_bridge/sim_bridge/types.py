@@ -165,6 +165,34 @@ class StepOutcome:
 
 
 @dataclass(frozen=True)
+class StepReply:
+    """What a reset, a written state or control steps led to, in this process or over the wire.
+
+    ``rewards (n,)`` and ``successes (n,)`` have one entry per step taken, so none without a step;
+    the rest is as of the last step. A lean reply has no state, and of the observation only
+    counters and arrays.
+    """
+
+    state: SimState | None
+    observation: Observation
+    info: dict[str, Any] = field(default_factory=dict)
+    rewards: np.ndarray = _empty(0)
+    successes: tuple[bool, ...] = ()
+    terminated: bool = False
+    truncated: bool = False
+    sim_wall_time_s: float = 0.0  # of all steps together
+
+    @property
+    def success(self) -> bool:
+        """The task's verdict after the last step."""
+        return bool(self.successes) and self.successes[-1]
+
+    @property
+    def done(self) -> bool:
+        return self.terminated or self.truncated
+
+
+@dataclass(frozen=True)
 class ActionChunk:
     """``actions (H, A)``; row ``i`` is meant for step ``observation_step + i``."""
 

@@ -20,13 +20,13 @@ from policy_node.execution.settings import make_strategy
 from policy_node.policy import Policy
 from policy_node.rollout.episodes import Episode, EpisodeRunner
 from sim_bridge import names
-from sim_bridge.client.bridge_client import BridgeClient, StepReply
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, TimedOut, unknown
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert_spec import from_spec_msg
 from sim_bridge.ros.wait_set import Receiver
 from sim_bridge.trajectories.trajectory import Trajectory
-from sim_bridge.types import SimSpec
+from sim_bridge.types import SimSpec, StepReply
 
 _CONNECT_TIMEOUT_S = 90.0
 _STEP_TIMEOUT_S = 120.0

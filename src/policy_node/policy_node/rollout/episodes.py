@@ -12,27 +12,15 @@ import numpy as np
 from policy_node.execution.strategy import Strategy
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder
-from sim_bridge.types import Observation, SimSpec, SimState
-
-
-class Reply(Protocol):
-    """Answer to reset and step, as of ``sim_bridge.client.bridge_client.StepReply``."""
-
-    state: SimState
-    observation: Observation
-    rewards: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    success: np.ndarray
-    sim_wall_time_s: float
+from sim_bridge.types import SimSpec, StepReply
 
 
 class Environment(Protocol):
     """What an episode needs of a simulator."""
 
-    def reset(self, seed: int | None = None) -> Reply: ...
+    def reset(self, seed: int | None = None) -> StepReply: ...
 
-    def step(self, actions: np.ndarray) -> Reply:
+    def step(self, actions: np.ndarray) -> StepReply:
         """Up to ``n`` steps of ``actions (n, A)``; the episode's end cuts the rest off."""
 
 
@@ -142,13 +130,13 @@ class _Run:
     def ended(self) -> bool:
         return self._terminated or self._truncated
 
-    def take(self, reply: Reply, max_steps: int) -> None:
+    def take(self, reply: StepReply, max_steps: int) -> None:
         self.steps += len(reply.rewards)
         self._total_reward += float(np.sum(reply.rewards))
         self._sim_wall_time_s += reply.sim_wall_time_s
-        self._success = bool(reply.success[-1])
-        self._terminated = bool(reply.terminated[-1])
-        self._truncated = bool(reply.truncated[-1]) or self.steps >= max_steps
+        self._success = reply.success
+        self._terminated = reply.terminated
+        self._truncated = reply.truncated or self.steps >= max_steps
         elapsed = time.perf_counter() - self._started
         self._on_progress(Progress(self.steps, float(reply.rewards[-1]), self.steps / elapsed))
 

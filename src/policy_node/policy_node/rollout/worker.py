@@ -22,11 +22,11 @@ from policy_node.rollout.episodes import Episode, EpisodeRunner, Progress
 from policy_node.rollout.policy_client import PolicyClient
 from policy_node.rollout.steady_policy import SteadyPolicy
 from sim_bridge import names
-from sim_bridge.client.bridge_client import BridgeClient, StepReply
+from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert_spec import from_spec_msg
-from sim_bridge.types import SimSpec
+from sim_bridge.types import SimSpec, StepReply
 
 _WAIT_FOR_PEERS_S = 20.0
 

@@ -32,8 +32,8 @@ def run(environment, seed, perturbation=None, max_steps=150):
         action = Demonstrator(grasp_point).act(reply.observation)
         executed = perturbation.apply(action, reply.observation)[0] if perturbation else action
         reply = environment.step(executed)
-        if reply.terminated[-1]:
-            return bool(reply.success[-1])
+        if reply.terminated:
+            return reply.success
     return False
 
 

@@ -13,13 +13,13 @@ from sim_interfaces import srv
 
 from sim_bridge import names
 from sim_bridge.array_layout import ArrayLayout
-from sim_bridge.bridge.session import Answer, Session
+from sim_bridge.bridge.session import Session
 from sim_bridge.errors import OK, BridgeError, InvalidRequest, OperationFailed, unknown
 from sim_bridge.model_files import sha256_of
-from sim_bridge.ros.convert import from_state_msg, to_observation_msg, to_state_msg
+from sim_bridge.ros.convert import doubles, from_state_msg, to_observation_msg, to_state_msg
 from sim_bridge.ros.convert_spec import to_model_msg
 from sim_bridge.ros.wait_set import ServiceLoop
-from sim_bridge.types import StepOutcome
+from sim_bridge.types import StepReply
 
 _FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions
 _TERMINATED, _TRUNCATED, _SUCCESS = _FLAGS.TERMINATED, _FLAGS.TRUNCATED, _FLAGS.SUCCESS
@@ -67,7 +67,7 @@ class ControlServices:
         return lambda request: answer_errors(response_type, lambda: handler(request), self._log)
 
     def _reset(self, request: srv.Reset.Request) -> srv.Reset.Response:
-        answer = self._session.reset(
+        reply = self._session.reset(
             request.client_id,
             request.sequence,
             seed=request.seed if request.has_seed else None,
@@ -75,51 +75,51 @@ class ControlServices:
             options=_parse_options(request.options_json),
             cameras=request.cameras,
         )
-        response = srv.Reset.Response(state=to_state_msg(answer.state))
-        response.observation = to_observation_msg(answer.observation, request.jpeg)
-        response.info_json = _info(answer)
+        response = srv.Reset.Response(state=to_state_msg(reply.state))
+        response.observation = to_observation_msg(reply.observation, request.jpeg)
+        response.info_json = _info(reply)
         return response
 
     def _step(self, request: srv.Step.Request) -> srv.Step.Response:
-        answer = self._session.step(
+        reply = self._session.step(
             request.client_id,
             request.sequence,
             request.actions,
             request.num_steps,
             request.cameras,
         )
-        outcomes = answer.outcomes
+        going_on = [False] * (len(reply.rewards) - 1)  # the last step alone can end the episode
         return srv.Step.Response(
-            state=to_state_msg(answer.state),
-            steps_taken=len(outcomes),
-            rewards=array("d", [o.reward for o in outcomes]),
-            terminated=[o.terminated for o in outcomes],
-            truncated=[o.truncated for o in outcomes],
-            success=[o.success for o in outcomes],
-            observation=to_observation_msg(answer.observation, request.jpeg),
-            info_json=_info(answer),
-            sim_wall_time=answer.sim_wall_time_s,
+            state=to_state_msg(reply.state),
+            steps_taken=len(reply.rewards),
+            rewards=doubles(reply.rewards),
+            terminated=[*going_on, reply.terminated],
+            truncated=[*going_on, reply.truncated],
+            success=reply.successes,
+            observation=to_observation_msg(reply.observation, request.jpeg),
+            info_json=_info(reply),
+            sim_wall_time=reply.sim_wall_time_s,
         )
 
     def _step_lean(self, request: srv.StepLean.Request) -> srv.StepLean.Response:
-        answer = self._session.step_lean(
+        reply = self._session.step_lean(
             request.client_id, request.sequence, request.actions, request.num_steps
         )
-        outcomes, response = answer.outcomes, self._lean
-        response.episode, response.step = answer.observation.episode, answer.observation.step
-        response.rewards = array("d", [o.reward for o in outcomes])
-        response.flags = array("B", [_flags(o) for o in outcomes])
-        response.observation = self._observations.pack(answer.observation.arrays)
-        response.info_json = _info(answer)
-        response.sim_wall_time = answer.sim_wall_time_s
+        response = self._lean
+        response.episode, response.step = reply.observation.episode, reply.observation.step
+        response.rewards = doubles(reply.rewards)
+        response.flags = _flags(reply)
+        response.observation = self._observations.pack(reply.observation.arrays)
+        response.info_json = _info(reply)
+        response.sim_wall_time = reply.sim_wall_time_s
         return response
 
     def _set_state(self, request: srv.SetState.Request) -> srv.SetState.Response:
-        answer = self._session.set_state(
+        reply = self._session.set_state(
             request.client_id, request.sequence, from_state_msg(request.state)
         )
         return srv.SetState.Response(
-            state=to_state_msg(answer.state), observation=to_observation_msg(answer.observation)
+            state=to_state_msg(reply.state), observation=to_observation_msg(reply.observation)
         )
 
     def _get_state(self, _: srv.GetState.Request) -> srv.GetState.Response:
@@ -177,17 +177,14 @@ def _parse_options(text: str) -> dict[str, Any] | None:
     return options
 
 
-def _flags(outcome: StepOutcome) -> int:
-    return (
-        outcome.terminated * _TERMINATED
-        + outcome.truncated * _TRUNCATED
-        + outcome.success * _SUCCESS
-    )
+def _flags(reply: StepReply) -> array:
+    flags = array("B", [success * _SUCCESS for success in reply.successes])
+    flags[-1] += reply.terminated * _TERMINATED + reply.truncated * _TRUNCATED
+    return flags
 
 
-def _info(answer: Answer) -> str:
-    info = answer.outcomes[-1].info
-    return _ENCODER.encode(info) if info else ""
+def _info(reply: StepReply) -> str:
+    return _ENCODER.encode(reply.info) if reply.info else ""
 
 
 def _plain(value: object) -> object:

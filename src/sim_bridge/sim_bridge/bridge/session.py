@@ -13,7 +13,7 @@ from sim_bridge.bridge.lease import Lease
 from sim_bridge.bridge.validation import check_actions, check_cameras, check_state
 from sim_bridge.errors import BridgeError, IncorrectState, OperationFailed
 from sim_bridge.simulators.protocol import Simulator
-from sim_bridge.types import Observation, SimState, StepOutcome
+from sim_bridge.types import Observation, SimState, StepOutcome, StepReply
 
 DEFAULT_LEASE_S = 10.0
 
@@ -41,19 +41,6 @@ class Recorder(Protocol):
 
     def settle(self) -> None:
         """The scene is about to change: read now what the last record still describes."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Reply to Reset, Step or SetState. ``outcomes`` has one entry per step taken.
-
-    A lean answer has no state, and an observation without joints.
-    """
-
-    state: SimState | None
-    observation: Observation
-    outcomes: tuple[StepOutcome, ...]
-    sim_wall_time_s: float = 0.0
 
 
 class Session:
@@ -108,8 +95,8 @@ class Session:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
         cameras: Sequence[str] = (),
-    ) -> Answer:
-        def run() -> Answer:
+    ) -> StepReply:
+        def run() -> StepReply:
             return self.begin(seed, state, options, cameras)
 
         return self.lease.execute(client_id, sequence, "reset", run)
@@ -120,7 +107,7 @@ class Session:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
         cameras: Sequence[str] = (),
-    ) -> Answer:
+    ) -> StepReply:
         """Reset for the bridge itself: no client, no lease."""
         check_cameras(cameras, self.simulator.spec.cameras)
         if state is not None:
@@ -128,7 +115,7 @@ class Session:
         self._read = None
         outcome = _guard("reset", self.simulator.reset, seed, state, options)
         self._episode, self._step, self._ended = self._episode + 1, 0, ""
-        return self._answer(self._written(outcome), (outcome,), cameras)
+        return self._written(outcome, cameras)
 
     def step(
         self,
@@ -137,7 +124,7 @@ class Session:
         actions: Sequence[float],
         num_steps: int = 1,
         cameras: Sequence[str] = (),
-    ) -> Answer:
+    ) -> StepReply:
         self._check_pace()
         return self.lease.execute(
             client_id, sequence, "step", lambda: self.advance(actions, num_steps, cameras)
@@ -145,7 +132,7 @@ class Session:
 
     def step_lean(
         self, client_id: str, sequence: int, actions: Sequence[float], num_steps: int = 1
-    ) -> Answer:
+    ) -> StepReply:
         """Without the state, and the observation without joints."""
         self._check_pace()
         return self.lease.execute(
@@ -158,7 +145,7 @@ class Session:
         num_steps: int = 1,
         cameras: Sequence[str] = (),
         lean: bool = False,
-    ) -> Answer:
+    ) -> StepReply:
         """Step for the bridge itself: no client, no lease."""
         if self._episode == 0:
             raise IncorrectState("no episode yet; reset first")
@@ -167,18 +154,28 @@ class Session:
         check_cameras(cameras, self.simulator.spec.cameras)
         rows = check_actions(actions, num_steps, self.simulator.spec.action)
         outcomes, spent_s = self._take_steps(rows)
+        last = outcomes[-1]
         state = None if lean else self._state()
-        return self._answer(state, outcomes, cameras, spent_s)
+        return StepReply(
+            state=state,
+            observation=self._observation(state, last, cameras),
+            info=last.info,
+            rewards=np.array([o.reward for o in outcomes], dtype=float),
+            successes=tuple([o.success for o in outcomes]),
+            terminated=last.terminated,
+            truncated=last.truncated,
+            sim_wall_time_s=spent_s,
+        )
 
-    def set_state(self, client_id: str, sequence: int, state: SimState) -> Answer:
-        def run() -> Answer:
+    def set_state(self, client_id: str, sequence: int, state: SimState) -> StepReply:
+        def run() -> StepReply:
             if self._episode == 0:
                 raise IncorrectState("no episode yet; reset first, or reset with this state")
             self._check_state(state)
             self._read = None
             outcome = _guard("set_state", self.simulator.set_state, state)
             self._ended = ""
-            return self._answer(self._written(outcome), (outcome,), ())
+            return self._written(outcome)
 
         return self.lease.execute(client_id, sequence, "set_state", run)
 
@@ -201,7 +198,7 @@ class Session:
         if self._own_pace:
             raise IncorrectState("the bridge steps in real time; send joint commands instead")
 
-    def _take_steps(self, rows: np.ndarray) -> tuple[tuple[StepOutcome, ...], float]:
+    def _take_steps(self, rows: np.ndarray) -> tuple[list[StepOutcome], float]:
         """Step through ``rows (n, A)`` until the episode ends; also the seconds it took."""
         recorder = self._recorder
         # A single step is recorded anyway: whether anybody listens is asked after the answer.
@@ -228,30 +225,16 @@ class Session:
                 kind = "terminated" if outcome.terminated else "truncated"
                 self._ended = f"{kind} at step {self._step}"
                 break
-        return tuple(outcomes), spent_s
+        return outcomes, spent_s
 
-    def _written(self, outcome: StepOutcome) -> SimState:
-        """The state after a reset or set_state, recorded."""
+    def _written(self, outcome: StepOutcome, cameras: Sequence[str] = ()) -> StepReply:
+        """The reply to a reset or set_state, recorded."""
         self._scene += 1
         self._read = None
         if self._recorder is not None:
             self._recorder.record(StepRecord(self._state, outcome))
-        return self._state()
-
-    def _answer(
-        self,
-        state: SimState | None,
-        outcomes: tuple[StepOutcome, ...],
-        cameras: Sequence[str],
-        spent_s: float = 0.0,
-    ) -> Answer:
-        if state is None:
-            observation = Observation(
-                episode=self._episode, step=self._step, arrays=outcomes[-1].arrays
-            )
-        else:
-            observation = self._observation(state, outcomes[-1], cameras)
-        return Answer(state, observation, outcomes, spent_s)
+        state = self._state()
+        return StepReply(state, self._observation(state, outcome, cameras), outcome.info)
 
     def _state(self, native: bool = False) -> SimState:
         if native:
@@ -261,8 +244,10 @@ class Session:
         return self._read
 
     def _observation(
-        self, state: SimState, outcome: StepOutcome, cameras: Sequence[str]
+        self, state: SimState | None, outcome: StepOutcome, cameras: Sequence[str]
     ) -> Observation:
+        if state is None:
+            return Observation(episode=self._episode, step=self._step, arrays=outcome.arrays)
         return Observation(
             time_s=state.time_s,
             episode=state.episode,

@@ -18,48 +18,7 @@ from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.errors import OK, TimedOut, error_for
 from sim_bridge.ros.convert import doubles, from_observation_msg, from_state_msg, to_state_msg
 from sim_bridge.ros.wait_set import Caller, wait_for_server
-from sim_bridge.types import Observation, SimState
-
-
-@dataclass(frozen=True)
-class StepReply:
-    """Answer to reset, step and set_state; arrays have one entry per step taken."""
-
-    state: SimState
-    observation: Observation
-    info: dict[str, Any]
-    rewards: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    success: np.ndarray
-    sim_wall_time_s: float = 0.0
-
-    @property
-    def done(self) -> bool:
-        return bool(self.terminated[-1:].any() or self.truncated[-1:].any())
-
-
-@dataclass(frozen=True)
-class LeanReply:
-    """Answer to step_lean: one reward per step taken, the rest after the last of them."""
-
-    observation: Observation  # counters and arrays only
-    info: dict[str, Any]
-    rewards: np.ndarray  # (steps taken,)
-    flags: int  # a sum of StepLean's constants
-    sim_wall_time_s: float  # of all steps together
-
-    @property
-    def terminated(self) -> bool:
-        return bool(self.flags & srv.StepLean.Response.TERMINATED)
-
-    @property
-    def truncated(self) -> bool:
-        return bool(self.flags & srv.StepLean.Response.TRUNCATED)
-
-    @property
-    def success(self) -> bool:
-        return bool(self.flags & srv.StepLean.Response.SUCCESS)
+from sim_bridge.types import Observation, SimState, StepReply
 
 
 @dataclass(frozen=True)
@@ -70,8 +29,8 @@ class ControlReply:
     last_sequence: int
 
 
-_NONE = np.zeros(0, dtype=bool)
-_NO_REWARDS = np.zeros(0)
+_FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions
+_TERMINATED, _TRUNCATED, _SUCCESS = _FLAGS.TERMINATED, _FLAGS.TRUNCATED, _FLAGS.SUCCESS
 
 
 class BridgeClient:
@@ -154,18 +113,20 @@ class BridgeClient:
         return _reply(
             response,
             rewards=np.array(response.rewards),
-            terminated=np.array(response.terminated, dtype=bool),
-            truncated=np.array(response.truncated, dtype=bool),
-            success=np.array(response.success, dtype=bool),
+            successes=tuple(response.success),
+            terminated=response.terminated[-1],
+            truncated=response.truncated[-1],
             sim_wall_time_s=response.sim_wall_time,
         )
 
-    def step_lean(self, actions: np.ndarray, observations: ArrayLayout) -> LeanReply:
+    def step_lean(self, actions: np.ndarray, observations: ArrayLayout) -> StepReply:
         """``step`` without state, joints and images, for speed."""
         rows = np.atleast_2d(actions)
         request = srv.StepLean.Request(num_steps=len(rows), actions=doubles(rows))
         response = self._numbered(self._step_lean, request)
-        return LeanReply(
+        flags = response.flags
+        return StepReply(
+            state=None,
             observation=Observation(
                 episode=response.episode,
                 step=response.step,
@@ -173,7 +134,9 @@ class BridgeClient:
             ),
             info=_info(response),
             rewards=np.array(response.rewards),
-            flags=response.flags[-1],
+            successes=tuple([flag & _SUCCESS != 0 for flag in flags]),
+            terminated=flags[-1] & _TERMINATED != 0,
+            truncated=flags[-1] & _TRUNCATED != 0,
             sim_wall_time_s=response.sim_wall_time,
         )
 
@@ -255,23 +218,13 @@ class BridgeClient:
         return response
 
 
-def _reply(
-    response: Any,
-    rewards: np.ndarray = _NO_REWARDS,
-    terminated: np.ndarray = _NONE,
-    truncated: np.ndarray = _NONE,
-    success: np.ndarray = _NONE,
-    sim_wall_time_s: float = 0.0,
-) -> StepReply:
+def _reply(response: Any, **steps: Any) -> StepReply:
+    """``steps`` are the fields that only control steps have."""
     return StepReply(
         state=from_state_msg(response.state),
         observation=from_observation_msg(response.observation),
         info=_info(response),
-        rewards=rewards,
-        terminated=terminated,
-        truncated=truncated,
-        success=success,
-        sim_wall_time_s=sim_wall_time_s,
+        **steps,
     )
 
 

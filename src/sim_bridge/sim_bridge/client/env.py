@@ -117,15 +117,12 @@ class RemoteEnv(gymnasium.Env):
         """
         if self._joints:
             reply = self._client.step(np.asarray(actions))
-            terminated, truncated = bool(reply.terminated[-1]), bool(reply.truncated[-1])
-            success = bool(reply.success[-1])
         else:
             reply = self._client.step_lean(np.asarray(actions), self._layout)
-            terminated, truncated, success = reply.terminated, reply.truncated, reply.success
         self.sim_wall_time_s = reply.sim_wall_time_s
-        info = {**reply.info, "success": success}
+        info = {**reply.info, "success": reply.success}
         observation = self._as_task_observation(reply.observation)
-        return observation, reply.rewards, terminated, truncated, info
+        return observation, reply.rewards, reply.terminated, reply.truncated, info
 
     def get_state(self) -> SimState:
         """Full state; ``set_state`` with it restores the simulator exactly."""

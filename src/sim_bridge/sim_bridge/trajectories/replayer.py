@@ -9,11 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sim_bridge.client.bridge_client import StepReply
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.trajectories.importers.fitting import fit
 from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder
-from sim_bridge.types import SimSpec, SimState
+from sim_bridge.types import SimSpec, SimState, StepReply
 
 _CHUNK = 10
 
@@ -82,9 +81,9 @@ class _Tally:
         self.steps += len(reply.rewards)
         self.total_reward += float(reply.rewards.sum())
         self.reward = float(reply.rewards[-1])
-        self.terminated |= bool(reply.terminated.any())
-        self.truncated |= bool(reply.truncated.any())
-        self.success |= bool(reply.success.any())
+        self.terminated |= reply.terminated
+        self.truncated |= reply.truncated
+        self.success |= any(reply.successes)
         self.sim_wall_time_s += reply.sim_wall_time_s
 
 

@@ -124,7 +124,7 @@ def test_a_chunk_takes_every_row_and_records_each_step(session, records):
     answer = session.step("a", 2, [0.1, 0.2, 0.3], 3)
     assert answer.state.step == 3
     assert answer.state.joint_positions[0] == pytest.approx(0.6)
-    assert [o.reward for o in answer.outcomes] == [1.0, 1.0, 1.0]
+    assert answer.rewards.tolist() == [1.0, 1.0, 1.0]
     assert records.steps == [0, 1, 2, 3]
     assert records[0].action is None and records[2].action[0] == 0.2
 
@@ -149,13 +149,13 @@ def test_a_lean_answer_has_arrays_but_no_state(session):
     session.reset("a", 1)
     answer = session.step_lean("a", 2, [0.1, 0.2], 2)
     assert answer.state is None and len(answer.observation.joint_names) == 0
-    assert answer.observation.step == 2 and len(answer.outcomes) == 2
+    assert answer.observation.step == 2 and len(answer.rewards) == 2
 
 
 def test_the_end_of_the_episode_cuts_a_chunk_and_blocks_further_steps(session, simulator):
     session.reset("a", 1)
     answer = session.step("a", 2, [0.0] * 20, 20)
-    assert len(answer.outcomes) == 8 and answer.outcomes[-1].terminated
+    assert len(answer.rewards) == 8 and answer.terminated
     with pytest.raises(IncorrectState, match="terminated at step 8"):
         session.step("a", 3, [0.0])
     assert simulator.steps == 8

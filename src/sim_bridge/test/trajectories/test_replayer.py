@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sim_bridge.bridge.session import Session
-from sim_bridge.client.bridge_client import StepReply
 from sim_bridge.errors import InvalidAction, InvalidRequest
 from sim_bridge.simulators.synthetic import SyntheticSimulator
 from sim_bridge.trajectories.replayer import Replayer, ReplayOptions
@@ -24,27 +23,15 @@ class LocalClient:
 
     def reset(self, seed=None, state=None):
         self.calls.append(("reset", seed, state))
-        return self._reply(self.session.reset("me", next(self._numbers), seed, state))
+        return self.session.reset("me", next(self._numbers), seed, state)
 
     def step(self, actions):
         self.calls.append(("step", len(actions)))
-        answer = self.session.step("me", next(self._numbers), np.ravel(actions), len(actions))
-        return self._reply(answer, answer.outcomes)
+        return self.session.step("me", next(self._numbers), np.ravel(actions), len(actions))
 
     def set_state(self, state):
         self.calls.append(("set_state",))
-        return self._reply(self.session.set_state("me", next(self._numbers), state))
-
-    def _reply(self, answer, outcomes=()):
-        return StepReply(
-            state=answer.state,
-            observation=answer.observation,
-            info={},
-            rewards=np.array([o.reward for o in outcomes]),
-            terminated=np.array([o.terminated for o in outcomes], dtype=bool),
-            truncated=np.array([o.truncated for o in outcomes], dtype=bool),
-            success=np.array([o.success for o in outcomes], dtype=bool),
-        )
+        return self.session.set_state("me", next(self._numbers), state)
 
 
 @pytest.fixture
