@@ -1,10 +1,11 @@
 # Thin: every target is one command of tools/. PYTHON and ROS_DISTRO choose the environment.
-.PHONY: help setup build demo test bench fidelity lock clean isaac isaac-demo test-isaac check-isaac doctor
+.PHONY: help setup build demo test check bench fidelity lock clean isaac isaac-demo test-isaac check-isaac doctor
 
 help:
 	@echo "make setup   environment, packages and colcon build; nothing if up to date"
 	@echo "make demo    one episode: simulator, policy and mirror; leaves output/<time>/"
 	@echo "make test    all tests, with their Debian packages if run as root"
+	@echo "make check   style, types and imports, without running anything; part of make test"
 	@echo "make bench   speed against peers"
 	@echo "make fidelity  link errors of the mirror over an episode in PhysX and in MuJoCo"
 	@echo "make doctor  look at this machine: what is missing, and the remedy"
@@ -20,8 +21,13 @@ demo:
 	@tools/setup
 	@exec tools/launch launch/demo.launch.xml
 
+check:
+	@tools/setup --tests
+	@exec tools/check
+
 test:
 	@tools/setup --tests --apt
+	@tools/check
 	@exec tools/run python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench:
