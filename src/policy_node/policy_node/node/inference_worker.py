@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from policy_node.node.sessions import PolicySessions
 from policy_node.policy import BatchPolicy, Policy, PolicySpec
-from sim_bridge.errors import Busy, Canceled, OperationFailed
+from sim_bridge.errors import BridgeError, Busy, Canceled, OperationFailed
 from sim_bridge.types import Observation
-
-log = logging.getLogger(__name__)
 
 _ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
 _LATE_CHECK_S = 0.2
@@ -48,32 +46,32 @@ class Inference:
     inference_time_s: float
 
 
-Done = Callable[[Inference | None | Exception], None]
-
-
 @dataclass
 class _Job:
     client_id: str
     run: Callable[[], Any] | None  # None: an inference
-    done: Done
     address: str = ""
     observation: Observation | None = None
     queued: float = 0.0
+    future: Future[Any] = field(default_factory=Future)
 
-    def tell(self, outcome: Inference | None | Exception) -> None:
-        """``done``, whose failure (a client that left) is not the worker's."""
-        try:
-            self.done(outcome)
-        except Exception:
-            log.exception("answering %r failed", self.client_id)
+    def tell(self, outcome: Any) -> None:
+        """Unless whoever asked gave up (canceled the future) meanwhile."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
 
 
 class InferenceWorker:
     """Serves one request at a time, or several in one inference when the policy can.
 
-    Clients take turns. ``done`` of each request is called once, in a thread of the worker's, with
-    the outcome or the exception: Busy when it waited too long for its turn. ``infer`` and the
-    like may be called from any thread and raise Busy at once instead of letting a queue grow.
+    Clients take turns. ``infer`` and the like may be called from any thread, never block, and
+    return a future that is fulfilled in a thread of the worker's. It raises what the policy
+    raises, Busy at once instead of letting a queue grow, Busy after too long a wait for a turn,
+    and Canceled when the worker ends.
     """
 
     def __init__(
@@ -101,18 +99,22 @@ class InferenceWorker:
             thread.start()
 
     def infer(
-        self, client_id: str, observation: Observation, done: Done, address: str = ""
-    ) -> None:
-        """``address`` chooses a policy other than the served one; ``done`` gets an Inference."""
-        self._put(_Job(client_id, None, done, address, observation))
+        self, client_id: str, observation: Observation, address: str = ""
+    ) -> Future[Inference]:
+        """``address`` chooses a policy other than the served one."""
+        return self._put(_Job(client_id, None, address, observation))
 
-    def reset(self, client_id: str, seed: int | None, instruction: str, done: Done) -> None:
+    def reset(self, client_id: str, seed: int | None, instruction: str) -> Future[None]:
         """Start an episode of one client, in order with its other requests."""
-        self.call(client_id, lambda: self._sessions.reset(client_id, seed, instruction), done)
+        return self.call(client_id, lambda: self._sessions.reset(client_id, seed, instruction))
 
-    def call(self, client_id: str, run: Callable[[], Any], done: Done) -> None:
-        """Run something else in the worker's thread; ``done`` gets None."""
-        self._put(_Job(client_id, run, done))
+    def forget(self, client_id: str) -> Future[None]:
+        """Close a client's policies, in order with its other requests."""
+        return self.call(client_id, lambda: self._sessions.forget(client_id))
+
+    def call(self, client_id: str, run: Callable[[], None]) -> Future[None]:
+        """Run something else in the worker's thread."""
+        return self._put(_Job(client_id, run))
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Refuse what waits and end the thread; an inference under way may be left behind."""
@@ -129,24 +131,32 @@ class InferenceWorker:
             if thread.is_alive():
                 thread.join(timeout_s)
 
-    def _put(self, job: _Job) -> None:
-        limit = self._settings
+    def _put(self, job: _Job) -> Future[Any]:
         with self._lock:
-            if self._closed:
-                raise Canceled("the policy node is shutting down")
-            mine = self._queues.get(job.client_id, ())
-            if self._waiting >= limit.max_queue or len(mine) >= limit.max_per_client:
-                raise Busy(
-                    f"{self._waiting} requests wait for the policy, {len(mine)} of them from "
-                    f"{job.client_id!r}; valid: less than {limit.max_queue} in all and "
-                    f"{limit.max_per_client} of one client"
-                )
-            job.queued = time.perf_counter()
-            self._queues.setdefault(job.client_id, deque()).append(job)
-            self._waiting += 1
-            if job.run is None:
-                self._last_asked[job.client_id] = job.queued
-        self._changes.put(None)
+            refusal = self._refusal(job.client_id)
+            if refusal is None:
+                job.queued = time.perf_counter()
+                self._queues.setdefault(job.client_id, deque()).append(job)
+                self._waiting += 1
+                if job.run is None:
+                    self._last_asked[job.client_id] = job.queued
+        if refusal is None:
+            self._changes.put(None)
+        else:
+            job.tell(refusal)
+        return job.future
+
+    def _refusal(self, client_id: str) -> BridgeError | None:
+        if self._closed:
+            return Canceled("the policy node is shutting down")
+        limit, mine = self._settings, self._queues.get(client_id, ())
+        if self._waiting < limit.max_queue and len(mine) < limit.max_per_client:
+            return None
+        return Busy(
+            f"{self._waiting} requests wait for the policy, {len(mine)} of them from "
+            f"{client_id!r}; valid: less than {limit.max_queue} in all and "
+            f"{limit.max_per_client} of one client"
+        )
 
     def _work(self) -> None:
         while not self._closed:
@@ -190,8 +200,7 @@ class InferenceWorker:
     def _serve(self, job: _Job) -> None:
         try:
             if job.run is not None:
-                job.run()
-                job.tell(None)
+                job.tell(job.run())
                 return
             policy = self._sessions.policy(job.client_id, job.address)
         except Exception as error:

@@ -7,6 +7,7 @@ rest of ROS (the simulator's spec, parameters) is served by an executor in a thi
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import logging
 import os
 import sys
@@ -22,7 +23,6 @@ from sim_interfaces import msg as m
 
 from policy_node.node.chunk_info import ChunkInfoPublisher
 from policy_node.node.inference_worker import InferenceWorker
-from policy_node.node.outward.backend import WorkerBackend
 from policy_node.node.outward.outward import OutwardServers, ServeParameters
 from policy_node.node.parameters import LOG_FORMAT, PolicyParameters
 from policy_node.node.services import PolicyServices
@@ -55,8 +55,7 @@ class PolicyNode(Node):
         self._spec_arrived = threading.Event()
         self._sessions = PolicySessions(self._open, self.parameters.policy)
         self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
-        backend = WorkerBackend(self._worker, self._sessions)
-        self._outward = OutwardServers(read_parameters(self, ServeParameters), backend)
+        self._outward = OutwardServers(read_parameters(self, ServeParameters), self._worker)
         self._loop = ServiceLoop(self)
         self._chunks = ChunkInfoPublisher(self)
         self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
@@ -72,11 +71,10 @@ class PolicyNode(Node):
 
     def serve(self, stop: StopFlag) -> None:
         """Warm up, then offer the services and answer until asked to stop."""
-        warm = threading.Event()
         self._worker.start()
-        self._worker.call("", self._load, lambda _: warm.set())
-        while not stop.requested and not warm.wait(_WAIT_S):
-            pass
+        warm = self._worker.call("", self._load)
+        while not stop.requested and not warm.done():
+            concurrent.futures.wait([warm], _WAIT_S)
         log = self.get_logger().warning
         services = PolicyServices(self._worker, lambda: self._spec, log, self._chunks.publish)
         services.attach(self._loop)
@@ -97,7 +95,7 @@ class PolicyNode(Node):
         self._spec_arrived.set()
         if not is_first:
             self.get_logger().info(f"the simulator's task is now {self._spec.task}")
-            self._worker.call("", self._reload, lambda _: None)
+            self._worker.call("", self._reload)
 
     def _reload(self) -> None:
         self._sessions.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from sim_interfaces import srv
@@ -43,73 +44,74 @@ class PolicyServices:
         loop.add_deferred(srv.ResetPolicy, names.RESET_POLICY, self._reset)
 
     def _infer(self, request: srv.InferChunk.Request, reply: Reply) -> None:
-        def start() -> None:
+        with self._refusing(srv.InferChunk.Response, reply):
             observation = _observation(request)
-
-            def done(outcome: Inference | Exception) -> None:
-                make = functools.partial(self._response, outcome, observation)
-                reply(answer_errors(srv.InferChunk.Response, make, self._log))
-                if isinstance(outcome, Inference):
-                    self._on_inference(outcome, observation)
-
             address = _policy_option(request.options_json)
-            self._worker.infer(request.client_id, observation, done, address)
+            inference = self._worker.infer(_client_id(request), observation, address)
 
-        self._start(request.client_id, start, srv.InferChunk.Response, reply)
+            def respond() -> srv.InferChunk.Response:
+                return self._response(inference.result(), observation)
+
+            self._answer(inference, respond, srv.InferChunk.Response, reply)
+            inference.add_done_callback(lambda done: self._tell(done, observation))
 
     def _reset(self, request: srv.ResetPolicy.Request, reply: Reply) -> None:
-        def start() -> None:
-            def done(outcome: None | Exception) -> None:
-                make = functools.partial(_empty_response, srv.ResetPolicy.Response, outcome)
-                reply(answer_errors(srv.ResetPolicy.Response, make, self._log))
-
+        with self._refusing(srv.ResetPolicy.Response, reply):
             seed = request.seed if request.has_seed else None
-            self._worker.reset(request.client_id, seed, request.instruction, done)
+            reset = self._worker.reset(_client_id(request), seed, request.instruction)
 
-        self._start(request.client_id, start, srv.ResetPolicy.Response, reply)
+            def respond() -> srv.ResetPolicy.Response:
+                reset.result()
+                return srv.ResetPolicy.Response()
 
-    def _start(
-        self, client_id: str, start: Callable[[], None], response_type: type, reply: Reply
+            self._answer(reset, respond, srv.ResetPolicy.Response, reply)
+
+    def _answer(
+        self, future: Future, respond: Callable[[], Any], response_type: type, reply: Reply
     ) -> None:
-        """Hand over to the worker; what prevents it is answered at once."""
-        try:
-            if not client_id:
-                raise InvalidRequest("client_id is empty; choose one that is unique to the client")
-            start()
-        except Exception as error:
-            make = functools.partial(_empty_response, response_type, error)
-            reply(answer_errors(response_type, make, self._log))
+        """Reply when the worker is done; never blocks."""
+        future.add_done_callback(lambda _: reply(answer_errors(response_type, respond, self._log)))
 
-    def _response(
-        self, outcome: Inference | Exception, observation: Observation
-    ) -> srv.InferChunk.Response:
-        if isinstance(outcome, Exception):
-            raise outcome
-        spec, actions = self._sim_spec(), outcome.actions
-        action_names = outcome.spec.action_names or spec.action.names
+    def _tell(self, done: Future[Inference], observation: Observation) -> None:
+        if done.exception() is None:
+            self._on_inference(done.result(), observation)
+
+    @contextlib.contextmanager
+    def _refusing(self, response_type: type, reply: Reply) -> Iterator[None]:
+        """What keeps a request from the worker is answered at once."""
+        try:
+            yield
+        except Exception as error:
+            refused: Future = Future()
+            refused.set_exception(error)
+            reply(answer_errors(response_type, refused.result, self._log))
+
+    def _response(self, inference: Inference, observation: Observation) -> srv.InferChunk.Response:
+        spec, actions = self._sim_spec(), inference.actions
+        action_names = inference.spec.action_names or spec.action.names
         if actions.shape[1] != len(action_names):
             raise OperationFailed(
-                f"policy {outcome.spec.kind!r} answered {actions.shape[1]} values per action; "
+                f"policy {inference.spec.kind!r} answered {actions.shape[1]} values per action; "
                 f"{spec.task} has {len(action_names)}: {', '.join(action_names)}"
             )
         chunk = ActionChunk(
             actions=actions,
             action_names=action_names,
-            dt_s=outcome.spec.dt_s or spec.control_period_s,
+            dt_s=inference.spec.dt_s or spec.control_period_s,
             observation_time_s=observation.time_s,
             observation_step=observation.step,
         )
         response = srv.InferChunk.Response(
-            queue_time=outcome.queue_time_s, inference_time=outcome.inference_time_s
+            queue_time=inference.queue_time_s, inference_time=inference.inference_time_s
         )
         to_chunk_msg(chunk, out=response.chunk)
         return response
 
 
-def _empty_response(response_type: type, outcome: None | Exception) -> Any:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return response_type()
+def _client_id(request: srv.InferChunk.Request | srv.ResetPolicy.Request) -> str:
+    if not request.client_id:
+        raise InvalidRequest("client_id is empty; choose one that is unique to the client")
+    return request.client_id
 
 
 def _observation(request: srv.InferChunk.Request) -> Observation:
@@ -126,7 +128,7 @@ def _policy_option(text: str) -> str:
     try:
         options = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidRequest(f"options_json is no JSON: {error}") from None
+        raise InvalidRequest(f"options_json is not JSON: {error}") from None
     if not isinstance(options, dict):
         raise InvalidRequest(f"options_json is a {type(options).__name__}; valid: a JSON object")
     for name in options:

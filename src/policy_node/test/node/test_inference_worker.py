@@ -1,4 +1,3 @@
-import queue
 import threading
 import time
 from collections import defaultdict
@@ -72,7 +71,7 @@ class Harness:
         self.worker = InferenceWorker(
             PolicySessions(self.open, "served"), WorkerSettings(**settings)
         )
-        self.results = defaultdict(list)
+        self.futures = defaultdict(list)
 
     def open(self, address):
         self.opened.append(address)
@@ -81,11 +80,15 @@ class Harness:
         return self.source
 
     def infer(self, client, observation, address=""):
-        self.worker.infer(client, observation, self.results[client].append, address)
+        self.futures[client].append(self.worker.infer(client, observation, address))
+
+    def reset(self, client, seed=None, instruction=""):
+        self.futures[client].append(self.worker.reset(client, seed, instruction))
 
     def wait(self, client, count=1):
-        wait_until(lambda: len(self.results[client]) >= count, TIMEOUT_S, f"results of {client}")
-        return self.results[client][count - 1]
+        """The outcome of a client's request: an inference, or the error."""
+        future = self.futures[client][count - 1]
+        return future.exception(TIMEOUT_S) or future.result()
 
 
 @pytest.fixture
@@ -115,9 +118,9 @@ def test_inference_runs_in_the_worker_and_reports_its_times(harness, arm_observa
 def test_each_client_has_its_own_policy_and_resets_keep_their_place(harness, arm_observation):
     h = harness(Source())
     for client, seed in (("a", 1), ("b", 2)):
-        h.worker.reset(client, seed, f"task of {client}", h.results[client].append)
+        h.reset(client, seed, f"task of {client}")
         h.infer(client, arm_observation(step=0))
-        h.worker.reset(client, None, "", h.results[client].append)
+        h.reset(client)
         h.infer(client, arm_observation(step=5))
     h.wait("a", 4), h.wait("b", 4)
     for client, seed in (("a", 1), ("b", 2)):
@@ -137,11 +140,11 @@ def test_overload_is_refused_at_once_and_served_again_later(harness, arm_observa
     for step in range(1, 5):
         h.infer("a", arm_observation(step=step))
     with pytest.raises(Busy, match="4 of them from 'a'; valid: less than 6 in all and 4 of one"):
-        h.infer("a", arm_observation(step=5))
+        h.worker.infer("a", arm_observation(step=5)).result(0)
     h.infer("b", arm_observation())
     h.infer("c", arm_observation())
     with pytest.raises(Busy, match="6 requests wait"):
-        h.infer("d", arm_observation())
+        h.worker.infer("d", arm_observation()).result(0)
     h.source.gate.set()
     assert h.wait("a", 5).actions.shape == (3, 2)
     h.infer("d", arm_observation())
@@ -155,9 +158,9 @@ def test_who_waits_too_long_behind_another_is_answered_busy(harness, arm_observa
     h.infer("stuck", arm_observation())
     wait_until(lambda: h.source.events, TIMEOUT_S, "the first inference to start")
     h.infer("other", arm_observation())
-    h.worker.reset("other", 0, "", h.results["other"].append)
+    h.reset("other", 0)
     assert isinstance(h.wait("other", 2), Busy)
-    assert "was busy with other requests for" in str(h.results["other"][0])
+    assert "was busy with other requests for" in str(h.wait("other"))
     h.source.gate.set()
     assert h.wait("stuck").actions.shape == (3, 2)
     h.infer("other", arm_observation())
@@ -211,10 +214,9 @@ def test_four_clients_of_a_batchable_policy_cost_little_more_than_one(harness, a
     rounds, seconds = 10, 0.05
 
     def run(h, client):
-        answers = queue.SimpleQueue()
         for step in range(rounds):
-            h.worker.infer(client, arm_observation(step=step), answers.put)
-            assert answers.get(timeout=TIMEOUT_S).actions.shape == (3, 2)
+            chunk = h.worker.infer(client, arm_observation(step=step)).result(TIMEOUT_S)
+            assert chunk.actions.shape == (3, 2)
 
     def timed(clients):
         h = harness(Source(max_batch=8, seconds=seconds))
@@ -263,10 +265,22 @@ def test_failures_reach_their_client_and_the_worker_lives_on(harness, arm_observ
 def test_an_answer_that_cannot_be_delivered_does_not_stop_the_worker(harness, arm_observation):
     h = harness(Source())
 
-    def gone(outcome):
+    def gone(future):
         raise RuntimeError("the client left")
 
-    h.worker.infer("a", arm_observation(), gone)
+    h.worker.infer("a", arm_observation()).add_done_callback(gone)
+    h.infer("b", arm_observation())
+    assert h.wait("b").actions.shape == (3, 2)
+
+
+def test_who_gave_up_does_not_stop_the_worker(harness, arm_observation):
+    """As a client of an outward server whose request timed out."""
+    h = harness(Source())
+    h.source.gate.clear()
+    h.infer("a", arm_observation())
+    h.infer("a", arm_observation())
+    assert all(future.cancel() for future in h.futures["a"])
+    h.source.gate.set()
     h.infer("b", arm_observation())
     assert h.wait("b").actions.shape == (3, 2)
 
@@ -280,8 +294,8 @@ def test_closing_refuses_what_waits_and_closes_policies(harness, arm_observation
     h.worker.close(timeout_s=0.1)
     assert isinstance(h.wait("b"), Canceled)
     assert h.source.closed == ["a", "source"]
-    with pytest.raises(Canceled):
-        h.infer("c", arm_observation())
+    h.infer("c", arm_observation())
+    assert isinstance(h.wait("c"), Canceled)
 
 
 def test_clients_that_stay_away_are_forgotten(arm_observation):

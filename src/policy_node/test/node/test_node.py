@@ -181,7 +181,7 @@ def test_bad_requests_are_refused_by_the_service(node, bridge, policy):
     assert caller.wait_for_service(DEADLINE_S)
     for fields, message in (
         ({"client_id": ""}, "client_id is empty"),
-        ({"client_id": "x", "options_json": "{"}, "options_json is no JSON"),
+        ({"client_id": "x", "options_json": "{"}, "options_json is not JSON"),
         ({"client_id": "x", "options_json": "[1]"}, "valid: a JSON object"),
         ({"client_id": "x", "options_json": '{"polcy": 1}'}, "'polcy'; valid: policy"),
         (

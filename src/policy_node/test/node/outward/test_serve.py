@@ -22,7 +22,6 @@ import zmq
 
 from policy_node.node.inference_worker import InferenceWorker, WorkerSettings
 from policy_node.node.outward.access import Access
-from policy_node.node.outward.backend import WorkerBackend
 from policy_node.node.outward.servers import PolicyServers, ServeSettings
 from policy_node.node.sessions import PolicySessions
 from policy_node.policies.servers import groot_http, groot_zmq, openpi
@@ -122,8 +121,7 @@ def serve():
         worker = InferenceWorker(sessions, WorkerSettings(max_queue))
         worker.start()
         settings = ServeSettings(access or Access(token=TOKEN), **settings)
-        backend = WorkerBackend(worker, sessions)
-        servers = PolicyServers(settings, source.spec, SPEC, backend)
+        servers = PolicyServers(settings, source.spec, SPEC, worker)
         running.append((servers, worker))
         servers.start()
         return servers.addresses, source
