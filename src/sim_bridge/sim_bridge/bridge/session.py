@@ -111,7 +111,7 @@ class Session:
         """Reset for the bridge itself: no client, no lease."""
         check_cameras(cameras, self.simulator.spec.cameras)
         if state is not None:
-            self._check_state(state)
+            check_state(state, self.simulator.state())
         self._read = None
         outcome = _guard("reset", self.simulator.reset, seed, state, options)
         self._episode, self._step, self._ended = self._episode + 1, 0, ""
@@ -171,7 +171,7 @@ class Session:
         def run() -> StepReply:
             if self._episode == 0:
                 raise IncorrectState("no episode yet; reset first, or reset with this state")
-            self._check_state(state)
+            check_state(state, self.simulator.state())
             self._read = None
             outcome = _guard("set_state", self.simulator.set_state, state)
             self._ended = ""
@@ -259,10 +259,6 @@ class Session:
             arrays=outcome.arrays,
             instruction=self.simulator.spec.instruction,
         )
-
-    def _check_state(self, state: SimState) -> None:
-        now = self.simulator.state()
-        check_state(state, now.joint_names, now.body_names)
 
 
 def _guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from itertools import cycle
 from operator import le
 
@@ -49,33 +50,51 @@ def _check_each(actions: np.ndarray, good: np.ndarray, valid: str, spec: ActionS
         )
 
 
-def check_state(state: SimState, joints: Sequence[str], bodies: Sequence[str]) -> None:
-    """InvalidState / NotFound unless sizes fit, names are known and values are finite."""
-    _check_block("joint", state.joint_names, joints, state.joint_positions, state.joint_velocities)
-    _check_block("body", state.body_names, bodies, state.body_poses, state.body_twists)
+def check_state(state: SimState, now: SimState) -> None:
+    """Whether ``state`` may be written to the scene whose state is ``now``.
+
+    InvalidState unless sizes fit, names are given once and values are finite; NotFound for names
+    that the scene does not have. A target may belong to any joint of the scene: where that joint
+    has no position control, as in another engine, it is left alone.
+    """
+    blocks = (
+        ("joint", state.joint_names, now.joint_names,
+         {"position": (state.joint_positions, ()), "velocity": (state.joint_velocities, ())}),
+        ("body", state.body_names, now.body_names,
+         {"pose": (state.body_poses, (7,)), "twist": (state.body_twists, (6,))}),
+        ("target", state.target_names, dict.fromkeys((*now.target_names, *now.joint_names)),
+         {"position": (state.target_positions, ())}),
+    )  # fmt: skip
+    for kind, names, known, values in blocks:
+        _check_names(kind, names, known)
+        for what, (array, row_shape) in values.items():
+            _check_values(kind, what, names, array, row_shape)
     for name, pose in zip(state.body_names, state.body_poses, strict=True):
         norm = float(np.linalg.norm(pose[3:]))
         if abs(norm - 1.0) > _UNIT_TOLERANCE:
             raise InvalidState(f"body {name!r}: quaternion xyzw of norm {norm:g}; valid: 1")
 
 
-def _check_block(
-    kind: str, names: Sequence[str], known: Sequence[str], values: np.ndarray, rates: np.ndarray
-) -> None:
-    if not len(names) == len(values) == len(rates):
-        raise InvalidState(
-            f"{len(names)} {kind} names, {len(values)} values and {len(rates)} velocities; "
-            "valid: the same number of each"
-        )
-    if len(set(names)) != len(names):
-        twice = next(n for n in names if list(names).count(n) > 1)
-        raise InvalidState(f"{kind} {twice!r} is named twice")
-    for index, name in enumerate(names):
+def _check_names(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InvalidState(f"{kind} {name!r} is named twice")
         if name not in known:
             raise unknown(kind, name, list(known)[:_LISTED] + ["..."] * (len(known) > _LISTED))
-        for what, array in (("value", values), ("velocity", rates)):
-            if not np.isfinite(array[index]).all():
-                raise InvalidState(f"{kind} {name!r}: {what} {array[index]}; valid: finite numbers")
+
+
+def _check_values(
+    kind: str, what: str, names: Sequence[str], array: np.ndarray, row_shape: tuple[int, ...]
+) -> None:
+    if np.shape(array) != (len(names), *row_shape):
+        raise InvalidState(
+            f"{kind}s: {len(names)} names, but {what} values of shape {np.shape(array)}; "
+            f"valid: {(len(names), *row_shape)}"
+        )
+    for name, value in zip(names, array, strict=True):
+        if not np.isfinite(value).all():
+            shown = np.array2string(np.asarray(value), precision=6, max_line_width=np.inf)
+            raise InvalidState(f"{kind} {name!r}: {what} {shown}; valid: finite numbers")
 
 
 def check_cameras(names: Sequence[str], cameras: Sequence[CameraSpec]) -> None:

@@ -189,11 +189,15 @@ def test_bad_actions_change_nothing(session, simulator, actions, num_steps, mess
     ("change", "error", "message"),
     [
         ({"joint_names": ("r/elbow",)}, NotFound, "unknown joint 'r/elbow'; valid: r/slide"),
-        ({"joint_positions": np.array([np.nan])}, InvalidState, "'r/slide': value nan"),
-        ({"joint_positions": np.zeros(2)}, InvalidState, "1 joint names, 2 values"),
+        ({"joint_positions": np.array([np.nan])}, InvalidState, "'r/slide': position nan"),
+        (
+            {"joint_positions": np.zeros(2)},
+            InvalidState,
+            "joints: 1 names, but position values of shape .2,.",
+        ),
         ({"body_poses": np.zeros((1, 7))}, InvalidState, "quaternion xyzw of norm 0"),
         ({"body_names": ("sphere",)}, NotFound, "unknown body 'sphere'; valid: cube"),
-        ({"joint_names": ("r/slide",) * 2}, InvalidState, "2 joint names"),
+        ({"joint_names": ("r/slide",) * 2}, InvalidState, "joint 'r/slide' is named twice"),
     ],
 )
 def test_bad_states_change_nothing(session, simulator, change, error, message):

@@ -59,10 +59,10 @@ def test_aloha_reward_is_the_tasks_own(aloha):
     state = aloha.state()
     body_poses = state.body_poses.copy()
     body_poses[0, :3] = finger
-    aloha.set_state(
-        SimState(body_names=state.body_names, body_poses=body_poses, body_twists=np.zeros((1, 6)))
+    raised = SimState(
+        body_names=state.body_names, body_poses=body_poses, body_twists=np.zeros((1, 6))
     )
-    hold = aloha._observe()["agent_pos"]
+    hold = aloha.set_state(raised).arrays["agent_pos"]
     hold[[6, 13]] = np.clip(hold[[6, 13]], 0, 1)
     outcome = aloha.step(hold)
     assert (outcome.reward, outcome.terminated, outcome.success) == (4.0, True, True)

@@ -8,9 +8,14 @@ another future. Only numbers, booleans, None and numeric arrays are taken.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import numpy as np
+
+from sim_bridge.errors import InvalidState
 
 _LARGEST = 4096
 _PLAIN = (bool, int, float, np.bool_, np.integer, np.floating)
@@ -39,20 +44,56 @@ def capture(env: gymnasium.Env) -> dict[str, np.ndarray]:
     return arrays
 
 
-def restore(env: gymnasium.Env, arrays: dict[str, np.ndarray]) -> None:
-    """Put back what ``capture`` took; attributes that the environment does not have are ignored."""
+@dataclass(frozen=True)
+class Memory:
+    """What ``parse`` read: arrays and plain values by attribute, step counts, random state."""
+
+    arrays: dict[str, np.ndarray]
+    attributes: dict[str, Any]
+    elapsed: tuple[int, ...]
+    random: np.random.BitGenerator | None
+
+
+def parse(env: gymnasium.Env, arrays: Mapping[str, np.ndarray]) -> Memory | None:
+    """Check what ``capture`` took from an environment like ``env``; InvalidState unless it fits.
+
+    None when nothing was captured, as by a simulator without a task. Attributes that ``env`` does
+    not have and another kind of random stream are left out.
+    """
+    if _JSON not in arrays:
+        return None
     inner = env.unwrapped
-    document = json.loads(bytes(arrays[_JSON]).decode())
-    for name, value in arrays.items():
-        if _is_numeric(getattr(inner, name, None)) or getattr(inner, name, False) is None:
-            setattr(inner, name, value.copy())
-    for name, value in document["attributes"].items():
-        if name in vars(inner):
-            setattr(inner, name, value)
-    for wrapper, elapsed in zip(_time_limits(env), document["elapsed"], strict=True):
+    try:
+        document = json.loads(bytes(arrays[_JSON]).decode())
+        elapsed = tuple(int(steps) for steps in document["elapsed"])
+        if len(elapsed) != len(_time_limits(env)):
+            raise ValueError(f"{len(elapsed)} step counts for {len(_time_limits(env))} time limits")
+        random = None
+        if document["random"]["bit_generator"] == type(inner.np_random.bit_generator).__name__:
+            random = type(inner.np_random.bit_generator)()
+            random.state = document["random"]
+        attributes = {k: v for k, v in document["attributes"].items() if k in vars(inner)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidState(f"native block does not belong to this task: {error!r}") from None
+    numeric = {
+        name: value
+        for name, value in arrays.items()
+        if _is_numeric(getattr(inner, name, None)) or getattr(inner, name, False) is None
+    }
+    return Memory(numeric, attributes, elapsed, random)
+
+
+def restore(env: gymnasium.Env, memory: Memory) -> None:
+    """Put back what ``parse`` read."""
+    inner = env.unwrapped
+    for name, array in memory.arrays.items():
+        setattr(inner, name, array.copy())
+    for name, value in memory.attributes.items():
+        setattr(inner, name, value)
+    for wrapper, elapsed in zip(_time_limits(env), memory.elapsed, strict=True):
         wrapper._elapsed_steps = elapsed
-    if document["random"]["bit_generator"] == type(inner.np_random.bit_generator).__name__:
-        inner.np_random.bit_generator.state = document["random"]
+    if memory.random is not None:
+        inner.np_random.bit_generator.state = memory.random.state
 
 
 def _time_limits(env: gymnasium.Env) -> list[gymnasium.wrappers.TimeLimit]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from sim_bridge.simulators import spaces
 from sim_bridge.simulators.gymnasium import env_memory
 from sim_bridge.simulators.gymnasium.presets import PRESETS, TaskPreset, preset_for
 from sim_bridge.simulators.mujoco.cameras import MujocoCameras, camera_specs
-from sim_bridge.simulators.mujoco.scene import MujocoScene
+from sim_bridge.simulators.mujoco.scene import MujocoScene, extras_of
 from sim_bridge.types import LinkPoses, ModelReference, SimSpec, SimState, StepOutcome
 
 _SUCCESS_KEYS = ("is_success", "success", "succeed")
+_OBSERVERS = ("_compute_observation", "_get_obs", "get_obs")
 
 
 class GymnasiumSimulator:
@@ -82,10 +84,9 @@ class GymnasiumSimulator:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
     ) -> StepOutcome:
+        restore = None if state is None else self._restorer(state)
         observation, info = self._env.reset(seed=seed, options=options)
-        if state is not None:
-            return self.set_state(state)
-        return self._outcome(observation, info=info)
+        return self._outcome(observation, info=info) if restore is None else restore()
 
     def step(self, action: np.ndarray) -> StepOutcome:
         typed = action.astype(self._env.action_space.dtype)
@@ -97,10 +98,21 @@ class GymnasiumSimulator:
         return self._scene.state(native, extras)
 
     def set_state(self, state: SimState) -> StepOutcome:
-        extras = self._scene.set_state(state)
-        if extras:
-            env_memory.restore(self._env, extras)
-        return self._outcome(self._observe())
+        return self._restorer(state)()
+
+    def _restorer(self, state: SimState) -> Callable[[], StepOutcome]:
+        """Checks all of ``state`` now; writes it when called."""
+        observe = _observer(self._env, self._spec.task)
+        native = self._scene.read_native(state)
+        memory = env_memory.parse(self._env, extras_of(native))
+
+        def restore() -> StepOutcome:
+            self._scene.set_state(state, native)
+            if memory is not None:
+                env_memory.restore(self._env, memory)
+            return self._outcome(observe())
+
+        return restore
 
     def link_poses(self) -> LinkPoses:
         return self._scene.link_poses()
@@ -114,16 +126,6 @@ class GymnasiumSimulator:
     def close(self) -> None:
         self._cameras.close()
         self._env.close()
-
-    def _observe(self) -> object:
-        inner = self._env.unwrapped
-        for name in ("_compute_observation", "_get_obs", "get_obs"):
-            if hasattr(inner, name):
-                return getattr(inner, name)()
-        raise FeatureUnsupported(
-            f"{self._spec.task} has no way to observe without a step; "
-            "known: _compute_observation(), _get_obs(), get_obs()"
-        )
 
     def _outcome(
         self,
@@ -142,6 +144,16 @@ class GymnasiumSimulator:
             success=any(bool(info.get(key)) for key in _SUCCESS_KEYS),
             info=info,
         )
+
+
+def _observer(env: gymnasium.Env, task: str) -> Callable[[], object]:
+    for name in _OBSERVERS:
+        if hasattr(env.unwrapped, name):
+            return getattr(env.unwrapped, name)
+    raise FeatureUnsupported(
+        f"{task} has no way to observe without a step, so its state cannot be set; known: "
+        + ", ".join(f"{name}()" for name in _OBSERVERS)
+    )
 
 
 def _make(task: str, preset: TaskPreset, kwargs: dict[str, Any]) -> gymnasium.Env:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def unpack(block: bytes, like: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in arrays.items():
             if value.shape != wanted[name].shape:
                 raise ValueError(f"{name!r} has shape {value.shape}, not {wanted[name].shape}")
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidState(f"native block does not belong to this scene: {error}") from None
     return _nested(like, "", arrays)
 

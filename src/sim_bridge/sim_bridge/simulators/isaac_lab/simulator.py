@@ -65,6 +65,8 @@ class IsaacLabSimulator:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
     ) -> StepOutcome:
+        if state is not None:
+            self._unpacked(state)  # a refused state has reset nothing
         observation, info = self._env.reset(seed=seed, options=options)
         self._time_s = 0.0
         if state is not None:
@@ -94,9 +96,8 @@ class IsaacLabSimulator:
         )
 
     def set_state(self, state: SimState) -> StepOutcome:
-        restored = state.native_format == self._native_format
-        if restored:
-            everything = memory.unpack(state.native, self._everything())
+        everything = self._unpacked(state)
+        if everything is not None:
             self._env.scene.reset_to(_mapped(everything["scene"], self._tensor), is_relative=True)
             # reset_to makes the joint velocities the drives' velocity targets, for good.
             self._scene.write_velocity_targets(everything["velocity_targets"])
@@ -104,7 +105,7 @@ class IsaacLabSimulator:
         self._settle()
         if self._own:
             self._own.sync_control()
-        if restored:
+        if everything is not None:
             self._restore(everything)
         return self._outcome(self._observe(), {})
 
@@ -153,6 +154,12 @@ class IsaacLabSimulator:
             "time_s": np.array(self._time_s),
             "episode_length": self._env.episode_length_buf,
         }
+
+    def _unpacked(self, state: SimState) -> dict[str, Any] | None:
+        """The native block of this engine and task, None without one. InvalidState if broken."""
+        if state.native_format != self._native_format:
+            return None
+        return memory.unpack(state.native, self._everything())
 
     def _restore(self, everything: dict[str, Any]) -> None:
         if self._own:

@@ -8,6 +8,7 @@ MuJoCo's quaternions are wxyz; this is the one place where they meet the wire's 
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ _DERIVED = (
     "ten_length", "actuator_length", "actuator_velocity", "actuator_force", "qfrc_actuator",
     "qfrc_bias", "qacc",
 )  # fmt: skip
+_EXTRA = "extra."
 NATIVE_FORMAT = f"mujoco {mujoco.__version__}"
 
 _TO_XYZW = [0, 1, 2, 4, 5, 6, 3]
@@ -140,28 +142,32 @@ class MujocoScene:
             native=self._pack(extras or {}) if native else b"",
         )
 
-    def set_state(self, state: SimState) -> dict[str, np.ndarray]:
-        """Write what ``state`` names; returns the task's extras of a native block, else {}.
+    def read_native(self, state: SimState) -> dict[str, np.ndarray] | None:
+        """The arrays of a native block of this engine, for ``set_state``; None without one.
 
-        With a native block of this engine the restore is exact; joints and bodies that were
-        edited since then win over it. Raises InvalidState for a native block of another model.
+        Writes nothing. Raises InvalidState for a block of another model.
+        """
+        return self._unpack(state.native) if state.native_format == NATIVE_FORMAT else None
+
+    def set_state(self, state: SimState, native: dict[str, np.ndarray] | None) -> None:
+        """Write what ``state`` names; ``native`` is what ``read_native`` made of it.
+
+        With it the restore is exact; joints and bodies that were edited since then win over it.
         """
         data = self.data
-        if state.native_format != NATIVE_FORMAT:
+        if native is None:
             self._write(state)
             mujoco.mj_forward(self.model, data)
-            return {}
-        arrays = self._unpack(state.native)
-        mujoco.mj_setState(self.model, data, arrays["integration"], _INTEGRATION)
+            return
+        mujoco.mj_setState(self.model, data, native["integration"], _INTEGRATION)
         if self._write(state):
             mujoco.mj_forward(self.model, data)
-        else:
-            mujoco.mj_forward(self.model, data)
-            # mj_forward refreshed the warm start and what lags one substep behind: put both back.
-            mujoco.mj_setState(self.model, data, arrays["integration"], _INTEGRATION)
-            for name in _DERIVED:
-                getattr(data, name)[:] = arrays[f"derived.{name}"]
-        return {k[len("extra.") :]: v for k, v in arrays.items() if k.startswith("extra.")}
+            return
+        mujoco.mj_forward(self.model, data)
+        # mj_forward refreshed the warm start and what lags one substep behind: put both back.
+        mujoco.mj_setState(self.model, data, native["integration"], _INTEGRATION)
+        for name in _DERIVED:
+            getattr(data, name)[:] = native[f"derived.{name}"]
 
     def link_poses(self) -> LinkPoses:
         """Poses of all bodies for the joint positions of now (not one substep behind)."""
@@ -271,7 +277,7 @@ class MujocoScene:
         mujoco.mj_getState(self.model, self.data, integration, _INTEGRATION)
         arrays = {"integration": integration}
         arrays.update({f"derived.{name}": getattr(self.data, name) for name in _DERIVED})
-        arrays.update({f"extra.{name}": value for name, value in extras.items()})
+        arrays.update({f"{_EXTRA}{name}": value for name, value in extras.items()})
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         return buffer.getvalue()
@@ -286,6 +292,11 @@ class MujocoScene:
             for name in _DERIVED:
                 if arrays[f"derived.{name}"].shape != getattr(self.data, name).shape:
                     raise ValueError(f"{name} has another shape")
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidState(f"native block does not belong to this scene: {error}") from None
         return arrays
+
+
+def extras_of(native: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """The task's own arrays in what ``MujocoScene.read_native`` gave."""
+    return {k.removeprefix(_EXTRA): v for k, v in (native or {}).items() if k.startswith(_EXTRA)}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import mujoco
 import numpy as np
 
-from sim_bridge.errors import OperationFailed
+from sim_bridge.errors import InvalidState, OperationFailed
 from sim_bridge.simulators.mujoco.cameras import MujocoCameras, camera_specs
 from sim_bridge.simulators.mujoco.mjcf_layout import observe
 from sim_bridge.simulators.mujoco.mjcf_scene import MjcfScene
+from sim_bridge.simulators.mujoco.scene import extras_of
 from sim_bridge.types import LinkPoses, SimSpec, SimState, StepOutcome
 
 _RANDOM = "random"
@@ -45,13 +47,14 @@ class MujocoSimulator:
         state: SimState | None = None,
         options: dict[str, Any] | None = None,
     ) -> StepOutcome:
+        restore = None if state is None else self._restorer(state)
         self._mjcf.seed(seed, options)
         qpos, ctrl = self._mjcf.draw_start()
         mujoco.mj_resetData(self._model, self._data)
         self._data.qpos[:] = qpos
         self._data.ctrl[:] = self._holding() if ctrl is None else ctrl
         mujoco.mj_forward(self._model, self._data)
-        return self._outcome() if state is None else self.set_state(state)
+        return self._outcome() if restore is None else restore()
 
     def step(self, action: np.ndarray) -> StepOutcome:
         """OperationFailed when the simulation diverges; reset then."""
@@ -66,10 +69,21 @@ class MujocoSimulator:
         return self._scene.state(native, extras)
 
     def set_state(self, state: SimState) -> StepOutcome:
-        extras = self._scene.set_state(state)
-        if _RANDOM in extras:
-            self._mjcf.random.bit_generator.state = json.loads(extras[_RANDOM].tobytes())
-        return self._outcome()
+        return self._restorer(state)()
+
+    def _restorer(self, state: SimState) -> Callable[[], StepOutcome]:
+        """Checks all of ``state`` now; writes it when called."""
+        native = self._scene.read_native(state)
+        stream = extras_of(native).get(_RANDOM)
+        random = None if stream is None else _unpack_random(stream)
+
+        def restore() -> StepOutcome:
+            self._scene.set_state(state, native)
+            if random is not None:
+                self._mjcf.random = random
+            return self._outcome()
+
+        return restore
 
     def link_poses(self) -> LinkPoses:
         return self._scene.link_poses()
@@ -97,3 +111,12 @@ class MujocoSimulator:
 
 def _pack_random(random: np.random.Generator) -> np.ndarray:
     return np.frombuffer(json.dumps(random.bit_generator.state).encode(), np.uint8)
+
+
+def _unpack_random(stream: np.ndarray) -> np.random.Generator:
+    random = np.random.default_rng()
+    try:
+        random.bit_generator.state = json.loads(stream.tobytes())
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidState(f"native block holds a broken random stream: {error!r}") from None
+    return random

@@ -31,6 +31,7 @@ def fit(trajectory: Trajectory, spec: SimSpec, body_names: Sequence[str]) -> Tra
         robot_entities=_robots(trajectory, joint_names, spec),
     )
     fitted = _fit_bodies(fitted, trajectory.robot_entities, body_names)
+    fitted = _fit_targets(fitted, joints)
     fitted.check_matches(spec)
     _check_objects(fitted, joints)
     ratio = trajectory.control_period_s / spec.control_period_s
@@ -81,6 +82,17 @@ def _fit_bodies(
         body_names=tuple(matched[i] for i in keep),
         body_poses=np.ascontiguousarray(trajectory.body_poses[:, keep]),
         body_twists=np.ascontiguousarray(trajectory.body_twists[:, keep]),
+    )
+
+
+def _fit_targets(trajectory: Trajectory, joints: Sequence[str]) -> Trajectory:
+    """Targets by the simulator's joint names; those of joints that it does not have are dropped."""
+    matched = _match(trajectory.target_names, joints)
+    keep = [i for i, name in enumerate(matched) if name in joints]
+    return replace(
+        trajectory,
+        target_names=tuple(matched[i] for i in keep),
+        target_positions=np.ascontiguousarray(trajectory.target_positions[:, keep]),
     )
 
 
