@@ -1,41 +1,44 @@
-"""Relative names of topics and services, in one place. All can be remapped."""
+"""Relative names of topics and services, in one place. All can be remapped.
 
-STATE = "state"
-STEP_INFO = "step_info"
-SPEC = "spec"
-JOINT_STATES = "joint_states"
-CLOCK = "clock"
-TF = "tf"
-TF_STATIC = "tf_static"
-DIAGNOSTICS = "/diagnostics"
-CAMERA_IMAGE = "camera/{}/image_raw"
-CAMERA_INFO = "camera/{}/camera_info"
+The reference (``make reference``) takes its words from the comments.
+"""
 
-RESET = "reset"
-STEP = "step"
-STEP_LEAN = "step_lean"
-GET_STATE = "get_state"
-SET_STATE = "set_state"
-RENDER = "render"
-CONTROL = "control"
-GET_MODEL = "get_model"
+STATE = "state"  # the whole scene after a control step, a reset or a written state
+STEP_INFO = "step_info"  # with `state`: action, reward and the end of the episode
+SPEC = "spec"  # what the bridge hosts, once; from then on it can be found
+JOINT_STATES = "joint_states"  # as `robot_state_publisher` expects it, every control step
+CLOCK = "clock"  # simulation time, every control step
+TF = "tf"  # all links in `world`, every control step
+TF_STATIC = "tf_static"  # a robot's fixed frames, for a mirror of `joint_states`
+DIAGNOSTICS = "/diagnostics"  # health of the mirror, and of a bridge in real time
+CAMERA_IMAGE = "camera/{}/image_raw"  # pictures at the camera's own rate
+CAMERA_INFO = "camera/{}/camera_info"  # intrinsics, with every picture
 
-JOINT_COMMAND = "joint_command"
-JOINT_TRAJECTORY_COMMAND = "joint_trajectory_command"
-PAUSE = "pause"
-SINGLE_STEP = "single_step"
+RESET = "reset"  # start an episode; for the client in control
+STEP = "step"  # take control steps; for the client in control
+STEP_LEAN = "step_lean"  # `step` with a small answer, for loops
+GET_STATE = "get_state"  # read the scene; for anyone
+SET_STATE = "set_state"  # write the scene; for the client in control
+RENDER = "render"  # pictures of the scene as it is; for anyone
+CONTROL = "control"  # take, keep, give back or ask for control
+GET_MODEL = "get_model"  # the scene's model files; for anyone
 
-INFER_CHUNK = "infer_chunk"
-RESET_POLICY = "reset_policy"
-ROLLOUT = "rollout"
-REPLAY = "replay"
+JOINT_COMMAND = "joint_command"  # targets for a bridge in real time
+JOINT_TRAJECTORY_COMMAND = "joint_trajectory_command"  # the same, as a trajectory
+PAUSE = "pause"  # stop the wall clock of a bridge in real time, or let it go on
+SINGLE_STEP = "single_step"  # one control step while paused
 
-MIRROR_IMAGE = "mirror/image_raw"
-MIRROR_FIDELITY = "mirror/fidelity"
-RECORD = "mirror/record"
+INFER_CHUNK = "infer_chunk"  # observation in, action chunk out
+RESET_POLICY = "reset_policy"  # a new episode of one client's policy
+ROLLOUT = "rollout"  # episodes: observe, infer, execute, until the end of each
+REPLAY = "replay"  # carry out a recorded trajectory
 
-CHUNK_INFO = "chunk_info"
-VERDICT = "verdict"
+MIRROR_IMAGE = "mirror/image_raw"  # the mirror's picture, which the monitor shows
+MIRROR_FIDELITY = "mirror/fidelity"  # joint and link errors, lag, dropped states
+RECORD = "mirror/record"  # start or end a video
+
+CHUNK_INFO = "chunk_info"  # timings of each chunk, for the monitor
+VERDICT = "verdict"  # a person's word that the episode succeeded
 
 WORLD_FRAME = "world"
 
