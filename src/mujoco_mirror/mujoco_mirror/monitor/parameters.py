@@ -5,40 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim_bridge import names
-from sim_bridge.errors import InvalidRequest
+from sim_bridge.parameters import check, parameter
 
 
 @dataclass(frozen=True)
 class MonitorParameters:
-    """``host`` and ``port`` to serve on; port 0 takes a free one.
+    """Where the page is served, and how often it is told what."""
 
-    ``allowed_hosts`` are further names, comma-separated, under which browsers may ask for the
-    page. ``image_topic`` is the video; its ``/compressed`` sibling is preferred where there is
-    one. The simulator counts as lost after ``lost_after_s`` without a sign of life.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 9000
-    allowed_hosts: str = ""
-    image_topic: str = names.MIRROR_IMAGE
-    video_rate_hz: float = 30.0
-    data_rate_hz: float = 10.0
-    lost_after_s: float = 1.0
-    command_timeout_s: float = 10.0
+    host: str = parameter("127.0.0.1", "address to serve on")
+    port: int = parameter(9000, "port to serve on; 0: any free one", low=0, high=65535)
+    allowed_hosts: str = parameter(
+        "", "further names under which browsers may ask for the page, comma-separated"
+    )
+    image_topic: str = parameter(
+        names.MIRROR_IMAGE, "the video; its /compressed sibling is preferred where there is one"
+    )
+    video_rate_hz: float = parameter(30.0, "pictures at most [Hz]", low=0.1, high=120.0)
+    data_rate_hz: float = parameter(10.0, "updates of numbers and plots [Hz]", low=0.1, high=120.0)
+    lost_after_s: float = parameter(
+        1.0, "time without a sign of life after which the simulator counts as lost [s]", above=0.0
+    )
+    command_timeout_s: float = parameter(
+        10.0, "how long a button waits for its answer [s]", above=0.0
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise InvalidRequest(f"parameter port is {self.port}; valid: 0 to 65535")
-        for name in ("video_rate_hz", "data_rate_hz"):
-            if not 0.1 <= getattr(self, name) <= 120.0:
-                raise InvalidRequest(
-                    f"parameter {name} is {getattr(self, name)}; valid: 0.1 to 120"
-                )
-        for name in ("lost_after_s", "command_timeout_s"):
-            if not getattr(self, name) > 0.0:
-                raise InvalidRequest(
-                    f"parameter {name} is {getattr(self, name)}; valid: above 0 [s]"
-                )
+        check(self)
 
     def hosts(self) -> tuple[str, ...]:
         """Names that the page may be asked for by, besides those of the loopback."""

@@ -70,10 +70,10 @@ class MirrorNode(Node):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("mujoco_mirror", **kwargs)
-        self._parameters = read_parameters(self, MirrorParameters)
-        self._rules = load_rules(self._parameters.map_rules) if self._parameters.map_rules else None
+        self._settings = read_parameters(self, MirrorParameters)
+        self._rules = load_rules(self._settings.map_rules) if self._settings.map_rules else None
         self._viewer: Viewer | None = None
-        p = self._parameters
+        p = self._settings
         limits = Limits(1e-3 * p.link_limit_mm, float(np.radians(p.link_limit_deg)))
         joined = PublisherEventCallbacks(matched=self._on_watcher)
         self._images = self.create_publisher(
@@ -125,14 +125,14 @@ class MirrorNode(Node):
         self._worker.close()
 
     def _make_view(self, path: Path) -> View:
-        view = View(path, self._parameters.view_settings(), self._rules)
-        if self._parameters.viewer:
+        view = View(path, self._settings.view_settings(), self._rules)
+        if self._settings.viewer:
             self._open_viewer(view)
         self.get_logger().info(f"mirroring {path} at quality {view.quality.name}")
         return view
 
     def _make_late(self, model: mujoco.MjModel) -> LateDisplay | None:
-        p = self._parameters
+        p = self._settings
         if p.late == HOLD:
             return None
         return LateDisplay(make_policy(p.late, p.delay_s, model, self._rules))
@@ -143,8 +143,8 @@ class MirrorNode(Node):
     def _find_model(self, spec: m.SimSpec) -> None:
         """Runs in a thread: the bridge may have to hand over many megabytes."""
         try:
-            if self._parameters.model:
-                path = Path(self._parameters.model)
+            if self._settings.model:
+                path = Path(self._settings.model)
             else:
                 reference = from_model_msg(spec.model)
                 path = find_model(reference, ModelStore(), lambda: fetch_model(self))
@@ -158,7 +158,7 @@ class MirrorNode(Node):
         except (BridgeError, OSError) as error:
             self._worker.submit(ModelMissing(str(error)))
             return
-        self._worker.submit(ModelFound(path, self._parameters.period_s))
+        self._worker.submit(ModelFound(path, self._settings.period_s))
 
     def _on_state(self, state: m.SimState, info: dict[str, int]) -> None:
         self._worker.submit(StateArrived(from_state_msg(state), info["source_timestamp"]))

@@ -23,7 +23,8 @@ from sim_interfaces.action import Rollout
 
 from policy_node.demo.graph import DemoGraph, mirror_summary
 from policy_node.demo.report import DemoOutcome, EpisodeFigures, Progress, summary, table
-from sim_bridge.errors import OK, BridgeError, InvalidRequest
+from sim_bridge.errors import OK, BridgeError
+from sim_bridge.parameters import check, parameter
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.types import SimSpec
@@ -34,29 +35,18 @@ _GOODBYE_S = 1.0
 
 @dataclass(frozen=True)
 class DemoParameters:
-    """``episodes`` with seeds from ``seed`` on, of at most ``max_steps`` (0: the task's limit).
+    """A run of the demo."""
 
-    ``policy`` is an address, empty for the one that the policy node serves. A folder named after
-    the time is made in ``output``. ``mirror`` records a video. The other nodes may take
-    ``wait_s`` to appear.
-    """
-
-    policy: str = ""
-    episodes: int = 1
-    seed: int = 0
-    max_steps: int = 0
-    output: str = "output"
-    mirror: bool = True
-    wait_s: float = 120.0
+    policy: str = parameter("", "address of the policy; empty: the one that the policy node serves")
+    episodes: int = parameter(1, "how many to run", low=1)
+    seed: int = parameter(0, "of the first episode; the next ones count up", low=0)
+    max_steps: int = parameter(0, "of an episode; 0: the task's limit", low=0)
+    output: str = parameter("output", "where a folder named after the time is made")
+    mirror: bool = parameter(True, "record a video with the mirror")
+    wait_s: float = parameter(120.0, "how long the other nodes may take to appear [s]", above=0.0)
 
     def __post_init__(self) -> None:
-        for name, least in (("episodes", 1), ("seed", 0), ("max_steps", 0)):
-            if getattr(self, name) < least:
-                raise InvalidRequest(
-                    f"parameter {name} is {getattr(self, name)}; valid: {least} or more"
-                )
-        if not self.wait_s > 0:
-            raise InvalidRequest(f"parameter wait_s is {self.wait_s}; valid: a positive time [s]")
+        check(self)
 
 
 class Demo:

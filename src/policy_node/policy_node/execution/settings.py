@@ -12,46 +12,36 @@ from policy_node.execution.realtime import RealTimeChunking
 from policy_node.execution.strategy import Strategy
 from policy_node.execution.temporal_ensemble import TemporalEnsemble
 from policy_node.policy import Policy
+from sim_bridge.parameters import check, parameter
 
 STRATEGIES = ("open_loop", "asynchronous", "temporal_ensemble", "real_time_chunking")
 
 
 @dataclass(frozen=True)
 class ExecutionSettings:
-    """Options of all strategies; each reads its own.
+    """Options of all strategies; each reads its own. InvalidRequest for one that is not valid."""
 
-    ``execute``: actions of a chunk that open loop executes (0: all). ``threshold`` and
-    ``aggregate``: of asynchronous execution. ``ensemble_coefficient``: of temporal ensembling.
-    ``execution_horizon``: steps between inferences of real-time chunking.
-    ``delay_steps``: for asynchronous execution and real-time chunking, a simulated inference
-    time in control steps, which makes them repeatable; -1: infer in a thread, as long as it takes.
-    """
-
-    strategy: str = "open_loop"
-    execute: int = 0
-    threshold: float = 0.5
-    aggregate: str = "weighted_average"
-    ensemble_coefficient: float = 0.01
-    execution_horizon: int = 4
-    delay_steps: int = -1
+    strategy: str = parameter("open_loop", "how chunks become actions", choices=STRATEGIES)
+    execute: int = parameter(0, "open loop: actions used of each chunk; 0: all", low=0)
+    threshold: float = parameter(
+        0.5, "asynchronous: ask when this part of a chunk is left", low=0.0, high=1.0
+    )
+    aggregate: str = parameter(
+        "weighted_average", "asynchronous: what overlapping chunks become", choices=[*AGGREGATORS]
+    )
+    ensemble_coefficient: float = parameter(
+        0.01, "temporal ensemble: how fast old predictions lose weight"
+    )
+    execution_horizon: int = parameter(4, "real-time chunking: steps between inferences", low=1)
+    delay_steps: int = parameter(
+        -1,
+        "asynchronous and real-time chunking: simulated inference time [steps], which makes them "
+        "repeatable; -1: infer in a thread, as long as it takes",
+        low=-1,
+    )
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"unknown strategy {self.strategy!r}; valid: {', '.join(STRATEGIES)}")
-        if self.aggregate not in AGGREGATORS:
-            valid = ", ".join(AGGREGATORS)
-            raise ValueError(f"unknown aggregator {self.aggregate!r}; valid: {valid}")
-        _check("execute", self.execute, self.execute >= 0, "0 (all) or more")
-        _check("threshold", self.threshold, 0.0 <= self.threshold <= 1.0, "0 to 1")
-        _check(
-            "execution_horizon", self.execution_horizon, self.execution_horizon >= 1, "1 or more"
-        )
-        _check("delay_steps", self.delay_steps, self.delay_steps >= -1, "-1 (real time) or more")
-
-
-def _check(name: str, value: float, valid: bool, choices: str) -> None:
-    if not valid:
-        raise ValueError(f"{name} is {value}; valid: {choices}")
+        check(self)
 
 
 def make_strategy(settings: ExecutionSettings, policy: Policy) -> Strategy:

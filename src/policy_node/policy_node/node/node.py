@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import logging
-import os
 import sys
 import threading
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sim_interfaces import msg as m
@@ -35,7 +33,7 @@ from sim_bridge.errors import BridgeError
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert_spec import from_spec_msg
 from sim_bridge.ros.interrupts import StopFlag
-from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.parameters import Report, declare_pid, read_parameters
 from sim_bridge.ros.wait_set import ServiceLoop
 from sim_bridge.types import SimSpec
 
@@ -48,8 +46,8 @@ class PolicyNode(Node):
     def __init__(self, **kwargs) -> None:
         super().__init__("policy_node", **kwargs)
         self.parameters: PolicyParameters = read_parameters(self, PolicyParameters)
-        self.declare_parameter("pid", os.getpid())
-        self.declare_parameter("policy_description", "")
+        declare_pid(self)
+        self._description = Report(self, "policy_description", "", "what the policy is")
         self._spec: SimSpec | None = None
         self._spec_message: m.SimSpec | None = None
         self._spec_arrived = threading.Event()
@@ -108,7 +106,7 @@ class PolicyNode(Node):
             source = self._sessions.source()
             description = f"{source.spec.kind}, {source.spec.description}"
             log.info(f"policy {address}: {description}")
-            self.set_parameters([Parameter("policy_description", value=description)])
+            self._description.tell(description)
             warm_up(source, self._spec)
             self._outward.renew(source.spec, self._spec)
         except BridgeError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable
 
@@ -24,7 +23,7 @@ from sim_bridge import names
 from sim_bridge.errors import BridgeError
 from sim_bridge.ros.goals import GoalWorker
 from sim_bridge.ros.interrupts import StopFlag
-from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.parameters import declare_pid, read_parameters
 
 _SPIN_S = 0.2
 
@@ -35,7 +34,7 @@ class RolloutNode(Node):
     def __init__(self, **kwargs) -> None:
         super().__init__("rollout", **kwargs)
         self._worker = RolloutWorker(self, read_parameters(self, RolloutParameters))
-        self.declare_parameter("pid", os.getpid())
+        declare_pid(self)
         self._goals = GoalWorker(self, Rollout, names.ROLLOUT, self._work)
 
     def start(self) -> None:

@@ -108,7 +108,7 @@ def test_mistakes_in_the_config_file_are_named(tmp_path):
     with pytest.raises(InvalidRequest, match="unknown episode; valid: .*episodes"):
         parse(["--config", str(config)])
     config.write_text("policy: expert\nstrategy: guess\n")
-    with pytest.raises(InvalidRequest, match="unknown strategy 'guess'"):
+    with pytest.raises(InvalidRequest, match="strategy is 'guess'; valid: open_loop"):
         parse(["--config", str(config)])
     with pytest.raises(InvalidRequest, match="episodes is 0"):
         parse(["--policy", "expert", "--episodes", "0"])

@@ -14,6 +14,7 @@ from policy_node.execution.realtime import RealTimeChunking, soft_mask
 from policy_node.execution.settings import STRATEGIES, ExecutionSettings, make_strategy
 from policy_node.execution.temporal_ensemble import TemporalEnsemble
 from policy_node.policy import PolicySpec
+from sim_bridge.errors import InvalidRequest
 from sim_bridge.types import Observation
 
 HORIZON = 8
@@ -173,9 +174,9 @@ def test_aggregators_weigh_old_and_new(name, expected):
 def test_unknown_choices_are_refused_with_the_valid_ones():
     with pytest.raises(ValueError, match=", ".join(AGGREGATORS)):
         aggregator("median")
-    with pytest.raises(ValueError, match="open_loop, asynchronous"):
+    with pytest.raises(InvalidRequest, match="open_loop, asynchronous"):
         ExecutionSettings(strategy="closed_loop")
-    with pytest.raises(ValueError, match="threshold is 2"):
+    with pytest.raises(InvalidRequest, match="threshold is 2"):
         ExecutionSettings(threshold=2.0)
 
 

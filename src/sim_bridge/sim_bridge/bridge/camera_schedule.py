@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import math
 
-from sim_bridge.errors import InvalidRequest
-
 _SLACK_S = 1e-9  # simulation times are sums of time steps
 
 
 class CameraSchedule:
     """Keeps a mean rate of ``rate_hz`` over times that come in control periods; 0 is never.
 
-    A time that did not advance (a new episode, a written state) is due at once. InvalidRequest
-    for a bad rate.
+    A time that did not advance (a new episode, a written state) is due at once.
     """
 
-    def __init__(self, camera: str, rate_hz: float) -> None:
-        if not 0 <= rate_hz < math.inf:
-            raise InvalidRequest(
-                f"rate of camera {camera!r} is {rate_hz} Hz; valid: 0 (never) or a positive rate"
-            )
+    def __init__(self, rate_hz: float) -> None:
         self._period_s = 1.0 / rate_hz if rate_hz else math.inf
         self._last_s = math.inf
         self._next_s = -math.inf

@@ -11,33 +11,27 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sim_bridge import names
 from sim_bridge.bridge.camera_schedule import CameraSchedule
-from sim_bridge.errors import BridgeError, InvalidRequest
+from sim_bridge.bridge.parameters import BridgeParameters, CameraParameters, camera_prefix
+from sim_bridge.errors import BridgeError
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert import to_time
 from sim_bridge.ros.images import encode_jpeg
+from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.types import CameraSpec
-
-DEFAULT_RATE_HZ = 30.0
-DEFAULT_JPEG_QUALITY = 90
 
 
 class CameraPublishers:
     """``image_raw``, ``image_raw/compressed`` and ``camera_info`` of every camera.
 
-    Parameters of ``node``: ``camera_rate_hz`` for all cameras, ``camera.<name>.rate_hz`` for one
-    (simulation time; 0: never), ``jpeg_quality`` 1 to 100. InvalidRequest when one is not valid.
-    Call ``publish`` in the simulator's thread while the scene is the one to show.
+    ``node`` gets a parameter ``camera.<name>.rate_hz`` for each; InvalidRequest when it is not
+    valid. Call ``publish`` in the simulator's thread while the scene is the one to show.
     """
 
-    def __init__(self, node: Node, simulator: Simulator) -> None:
-        rate_hz = node.declare_parameter("camera_rate_hz", DEFAULT_RATE_HZ).value
-        quality = node.declare_parameter("jpeg_quality", DEFAULT_JPEG_QUALITY).value
-        if not 1 <= quality <= 100:
-            raise InvalidRequest(f"parameter jpeg_quality is {quality}; valid: 1 to 100")
+    def __init__(self, node: Node, simulator: Simulator, parameters: BridgeParameters) -> None:
         self._simulator = simulator
         self._log = node.get_logger()
-        self._cameras = [_Camera(node, c, rate_hz, quality) for c in simulator.spec.cameras]
+        self._cameras = [_Camera(node, camera, parameters) for camera in simulator.spec.cameras]
 
     def heard(self) -> bool:
         return any(camera.heard() for camera in self._cameras)
@@ -57,13 +51,15 @@ class CameraPublishers:
 
 
 class _Camera:
-    def __init__(self, node: Node, spec: CameraSpec, rate_hz: float, quality: int) -> None:
+    def __init__(self, node: Node, spec: CameraSpec, parameters: BridgeParameters) -> None:
         topic = re.sub(r"\W", "_", spec.name, flags=re.ASCII)
-        own_rate_hz = node.declare_parameter(f"camera.{topic}.rate_hz", rate_hz).value
+        own = read_parameters(
+            node, CameraParameters, camera_prefix(topic), rate_hz=parameters.camera_rate_hz
+        )
         image_topic = names.CAMERA_IMAGE.format(topic)
         self.name = spec.name
-        self.schedule = CameraSchedule(spec.name, own_rate_hz)
-        self._quality = quality
+        self.schedule = CameraSchedule(own.rate_hz)
+        self._quality = parameters.jpeg_quality
         self._raw = node.create_publisher(Image, image_topic, qos.IMAGES)
         self._jpeg = node.create_publisher(CompressedImage, f"{image_topic}/compressed", qos.IMAGES)
         self._info = node.create_publisher(CameraInfo, names.CAMERA_INFO.format(topic), qos.IMAGES)

@@ -7,11 +7,10 @@ the rest of ROS (parameters and the like) is served by an executor in a second t
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 import uuid
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -27,7 +26,7 @@ from sim_bridge.bridge.services import ControlServices
 from sim_bridge.bridge.session import Session, StepRecord
 from sim_bridge.errors import BridgeError
 from sim_bridge.ros.interrupts import StopFlag
-from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.parameters import declare_parameters, declare_pid, read_parameters
 from sim_bridge.ros.wait_set import ServiceLoop
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
@@ -40,14 +39,13 @@ class SimBridge(Node):
 
     def __init__(self, simulator: Simulator, parameters: BridgeParameters, **kwargs) -> None:
         super().__init__("sim_bridge", **kwargs)
-        for name, value in asdict(parameters).items():
-            self.declare_parameter(name, value)
-        self.declare_parameter("pid", os.getpid())
+        declare_parameters(self, parameters)
+        declare_pid(self)
         self._topics = StepPublishers(self, simulator)
         self._late: StepRecord | None = None
         self._bridge_id = uuid.uuid4().hex
         self._spec = replace(simulator.spec, bridge_id=self._bridge_id)
-        self._cameras = CameraPublishers(self, simulator)
+        self._cameras = CameraPublishers(self, simulator, parameters)
         self._loop = ServiceLoop(self, after_reply=self.settle)
         real_time = parameters.mode == REAL_TIME
         session = Session(simulator, self, parameters.lease_s, own_pace=real_time)

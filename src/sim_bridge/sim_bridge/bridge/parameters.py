@@ -8,6 +8,7 @@ from typing import Any
 
 from sim_bridge.bridge.real_time.core import HOLD, ON_STALE
 from sim_bridge.errors import InvalidRequest
+from sim_bridge.parameters import check, parameter
 from sim_bridge.simulators.registry import simulator_names
 
 LOCK_STEP, REAL_TIME = "lock_step", "real_time"
@@ -16,41 +17,34 @@ MODES = (LOCK_STEP, REAL_TIME)
 
 @dataclass(frozen=True)
 class BridgeParameters:
-    """``simulator`` hosts ``task``; ``task_options`` is a JSON object for it.
+    """What the bridge hosts, and how."""
 
-    ``lease_s`` is how long a silent client keeps control. Images have one size [px].
-    ``mode`` is lock_step (clients step) or real_time (the wall clock does, with targets from
-    joint_command); there, a command older than ``command_timeout_s`` is stale, and ``on_stale``
-    is hold (keep its target) or stop (stay where the joints are).
-    """
-
-    simulator: str = "gymnasium"
-    task: str = "SO101PickPlace-v0"
-    task_options: str = ""
-    lease_s: float = 10.0
-    mode: str = LOCK_STEP
-    command_timeout_s: float = 0.5
-    on_stale: str = HOLD
-    image_width: int = 640
-    image_height: int = 480
+    simulator: str = parameter("gymnasium", "what hosts the task", choices=simulator_names)
+    task: str = parameter("SO101PickPlace-v0", "the simulator's name for the task, or its file")
+    task_options: str = parameter("", "options of the task as a JSON object")
+    lease_s: float = parameter(10.0, "how long a silent client keeps control [s]", above=0.0)
+    mode: str = parameter(
+        LOCK_STEP,
+        "lock_step: clients step; real_time: the wall clock does, with targets from joint_command",
+        choices=MODES,
+    )
+    command_timeout_s: float = parameter(
+        0.5, "real time: age at which a command is stale [s]", above=0.0
+    )
+    on_stale: str = parameter(
+        HOLD,
+        "real time: hold the target of a stale command, or stop where the joints are",
+        choices=ON_STALE,
+    )
+    image_width: int = parameter(640, "width of all images [px]", low=16, high=4096)
+    image_height: int = parameter(480, "height of all images [px]", low=16, high=4096)
+    camera_rate_hz: float = parameter(
+        30.0, "pictures of each camera per second of simulation time; 0: none", low=0.0
+    )
+    jpeg_quality: int = parameter(90, "of compressed images", low=1, high=100)
 
     def __post_init__(self) -> None:
-        if self.simulator not in simulator_names():
-            raise InvalidRequest(
-                f"parameter simulator is {self.simulator!r}; valid: {', '.join(simulator_names())}"
-            )
-        for name in ("lease_s", "command_timeout_s"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise InvalidRequest(f"parameter {name} is {value}; valid: a positive time [s]")
-        for name, valid in (("mode", MODES), ("on_stale", ON_STALE)):
-            value = getattr(self, name)
-            if value not in valid:
-                raise InvalidRequest(f"parameter {name} is {value!r}; valid: {', '.join(valid)}")
-        for name in ("image_width", "image_height"):
-            value = getattr(self, name)
-            if not 16 <= value <= 4096:
-                raise InvalidRequest(f"parameter {name} is {value}; valid: 16 to 4096")
+        check(self)
         self.task_kwargs()
 
     def task_kwargs(self) -> dict[str, Any]:
@@ -58,7 +52,19 @@ class BridgeParameters:
         try:
             options = json.loads(self.task_options or "{}")
         except json.JSONDecodeError as error:
-            raise InvalidRequest(f"parameter task_options is no JSON: {error}") from None
+            raise InvalidRequest(f"parameter task_options is not JSON: {error}") from None
         if not isinstance(options, dict):
             raise InvalidRequest(f"parameter task_options is {options!r}; valid: a JSON object")
         return options
+
+
+@dataclass(frozen=True)
+class CameraParameters:
+    """Of one camera, as ``camera.<name>.rate_hz``."""
+
+    rate_hz: float = parameter(30.0, "the same for one camera; by default camera_rate_hz", low=0.0)
+
+
+def camera_prefix(topic: str) -> str:
+    """Of the parameters of the camera with this name in topics."""
+    return f"camera.{topic}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import OK, BridgeError, Canceled, OperationFailed
 from sim_bridge.ros.goals import GoalWorker
 from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.parameters import declare_pid
 from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import parse_address
@@ -38,7 +38,7 @@ class ReplayNode(Node):
 
     def __init__(self, **kwargs) -> None:
         super().__init__("replay_server", **kwargs)
-        self.declare_parameter("pid", os.getpid())
+        declare_pid(self)
         # Its clients wait in the worker's thread, so nobody spins it.
         self._outgoing = Node(
             "replay_client", start_parameter_services=False, enable_rosout=False, **kwargs

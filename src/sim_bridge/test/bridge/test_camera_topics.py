@@ -6,6 +6,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from sim_bridge.bridge.cameras import CameraPublishers
+from sim_bridge.bridge.parameters import BridgeParameters
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.processes.testing import Process, wait_until
@@ -155,7 +156,7 @@ class Counting(SyntheticSimulator):
 
 def test_nothing_is_drawn_that_nobody_listens_to(node):
     simulator = Counting()
-    publishers = CameraPublishers(node, simulator)
+    publishers = CameraPublishers(node, simulator, BridgeParameters())
     assert not publishers.heard()
     publishers.publish(0.0)
     info = Receiver(node, CameraInfo, "camera/camera0/camera_info", qos.IMAGES)
@@ -181,7 +182,7 @@ def test_a_machine_that_cannot_draw_goes_on_without_pictures(node):
             raise OperationFailed("no OpenGL")
 
     simulator = Blind()
-    publishers = CameraPublishers(node, simulator)
+    publishers = CameraPublishers(node, simulator, BridgeParameters())
     raw = Receiver(node, Image, "camera/camera0/image_raw", qos.IMAGES)
     wait_until(publishers.heard, TIMEOUT_S, "subscription")
     publishers.publish(0.0)
@@ -194,7 +195,7 @@ def test_a_machine_that_cannot_draw_goes_on_without_pictures(node):
     "option, message",
     [
         ("jpeg_quality:=0", "jpeg_quality is 0; valid: 1 to 100"),
-        ("camera.camera1.rate_hz:=-2.0", "rate of camera 'camera1' is -2.0 Hz; valid"),
+        ("camera.camera1.rate_hz:=-2.0", "camera.camera1.rate_hz is -2.0; valid: 0 or more"),
     ],
 )
 def test_bad_camera_parameters_end_the_bridge(tmp_path, domain_id, option, message):

@@ -11,6 +11,7 @@ from policy_node.node.outward.backend import Backend
 from policy_node.node.outward.servers import OFF, PolicyServers, ServeSettings
 from policy_node.policy import PolicySpec
 from sim_bridge.errors import BridgeError
+from sim_bridge.parameters import check, parameter
 from sim_bridge.types import SimSpec
 
 log = logging.getLogger(__name__)
@@ -18,24 +19,26 @@ log = logging.getLogger(__name__)
 TOKEN_VARIABLE = "POLICY_NODE_TOKEN"
 
 
+def _port(protocol: str) -> int:
+    return parameter(OFF, f"port for {protocol}; -1: none, 0: any free one", low=OFF, high=65535)
+
+
 @dataclass(frozen=True)
 class ServeParameters:
-    """``serve_openpi_port``, ``serve_groot_zmq_port``, ``serve_groot_http_port`` serve the policy
-    to clients without ROS (-1: not, 0: any free port) on ``serve_host``. The token that clients
-    must show is the environment variable POLICY_NODE_TOKEN, since anyone can read a parameter;
-    ``serve_anonymously`` does without. ``serve_openpi_map`` and ``serve_groot_map`` are key maps,
-    by name or file; ``serve_timeout_s`` bounds one request."""
+    """Serving the policy to clients without ROS. The token that they must show is the environment
+    variable POLICY_NODE_TOKEN, since anyone can read a parameter."""
 
-    serve_openpi_port: int = OFF
-    serve_groot_zmq_port: int = OFF
-    serve_groot_http_port: int = OFF
-    serve_host: str = "127.0.0.1"
-    serve_anonymously: bool = False
-    serve_openpi_map: str = "openpi"
-    serve_groot_map: str = "groot"
-    serve_timeout_s: float = 60.0
+    serve_openpi_port: int = _port("openpi's WebSocket protocol")
+    serve_groot_zmq_port: int = _port("GR00T's protocol over ZMQ")
+    serve_groot_http_port: int = _port("GR00T's protocol over HTTP")
+    serve_host: str = parameter("127.0.0.1", "address that these ports listen on")
+    serve_anonymously: bool = parameter(False, f"serve without a token ({TOKEN_VARIABLE})")
+    serve_openpi_map: str = parameter("openpi", "key map for openpi, by name or file")
+    serve_groot_map: str = parameter("groot", "key map for GR00T, by name or file")
+    serve_timeout_s: float = parameter(60.0, "bounds one request [s]", above=0.0)
 
     def __post_init__(self) -> None:
+        check(self)
         self.settings()
 
     def settings(self) -> ServeSettings | None:

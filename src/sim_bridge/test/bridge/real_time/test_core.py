@@ -319,7 +319,7 @@ def test_other_control_modes_are_refused(clock):
     [
         ({"mode": "fast"}, "mode is 'fast'; valid: lock_step, real_time"),
         ({"on_stale": "panic"}, "on_stale is 'panic'; valid: hold, stop"),
-        ({"command_timeout_s": 0.0}, "command_timeout_s is 0.0; valid: a positive"),
+        ({"command_timeout_s": 0.0}, "command_timeout_s is 0.0; valid: above 0"),
     ],
 )
 def test_bad_parameters_are_refused(values, message):
