@@ -1,0 +1,54 @@
+"""``launch/params`` and the dataclasses of the nodes hold the same parameters."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mujoco_mirror.monitor.parameters import MonitorParameters
+from mujoco_mirror.node.parameters import MirrorParameters
+from policy_node.node.outward.outward import ServeParameters
+from policy_node.node.parameters import PolicyParameters, RolloutParameters
+from sim_bridge.bridge.parameters import BridgeParameters, CameraParameters, camera_prefix
+from sim_bridge.parameters import describe
+
+FOLDER = Path(__file__).parents[2] / "launch" / "params"
+FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
+# These say all of their nodes, as they are by default; the others say what a simulator needs.
+COMPLETE = ("mirror.yaml", "policy.yaml", "sim.yaml")
+CLASSES = {
+    "sim_bridge": (BridgeParameters,),
+    "policy_node": (PolicyParameters, ServeParameters),
+    "rollout": (RolloutParameters,),
+    "mujoco_mirror": (MirrorParameters,),
+    "monitor": (MonitorParameters,),
+}
+
+
+def nodes(file):
+    content = yaml.safe_load((FOLDER / file).read_text())
+    return {
+        name.removeprefix("/**/"): part["ros__parameters"] for name, part in content.items()
+    }.items()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_value_is_a_valid_one_of_a_declared_parameter(file):
+    for node, values in nodes(file):
+        known = {info.name: info for cls in CLASSES[node] for info in describe(cls)}
+        assert values.keys() <= known.keys()
+        for name, value in values.items():
+            known[name].check(value)
+
+
+@pytest.mark.parametrize("file", COMPLETE)
+def test_nothing_is_missing_and_values_are_the_defaults(file):
+    for node, values in nodes(file):
+        infos = [info for cls in CLASSES[node] for info in describe(cls)]
+        assert values == {info.name: info.default for info in infos}
+
+
+def test_the_parameters_of_one_camera_are_shown():
+    text = (FOLDER / "sim.yaml").read_text()
+    for info in describe(CameraParameters, camera_prefix("front")):
+        assert f"# {info.name}: " in text
