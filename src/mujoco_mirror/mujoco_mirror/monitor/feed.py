@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mujoco_mirror.monitor.charts import CHARTS, Chart, Layout
 from mujoco_mirror.monitor.episodes import EpisodeLog
 from mujoco_mirror.monitor.health import HealthBoard
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
@@ -19,6 +20,8 @@ _ROWS = 4000
 _EPISODES = 50
 _STAMPS = 256
 _NEVER = float("-inf")
+
+Sample = SimState | StepSample | ChunkSample
 
 
 @dataclass
@@ -38,14 +41,18 @@ class MonitorFeed:
     """
 
     def __init__(
-        self, lost_after_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        lost_after_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        charts: tuple[Chart, ...] = CHARTS,
     ) -> None:
         self._lost_after_s = lost_after_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._versions = {"spec": 0, "layout": 0, "episodes": 0}
+        self._versions = {"spec": 0, "charts": 0, "episodes": 0}
         self._health = HealthBoard()
-        self._series = {n: Series(_ROWS) for n in ("state", "action", "reward", "time", "chunk")}
+        self._charts = charts
+        self._series = {chart.name: Series(_ROWS) for chart in charts}
         self._start_over()
 
     def _start_over(self) -> None:
@@ -60,7 +67,7 @@ class MonitorFeed:
         self._picture_lag_s: float | None = None
         self._episodes = EpisodeLog(_EPISODES)
         self._clear_series()
-        self._touch("spec", "layout", "episodes")
+        self._touch("spec", "charts", "episodes")
 
     def _clear_series(self) -> None:
         for series in self._series.values():
@@ -79,7 +86,7 @@ class MonitorFeed:
                 self._start_over()
             self._spec = spec
             self._last_life = self._clock()
-            self._touch("spec", "layout")
+            self._touch("spec", "charts")
 
     def on_alive(self) -> None:
         """The simulator's process answered, though it may not be stepping."""
@@ -95,15 +102,26 @@ class MonitorFeed:
             if last is not None and state.episode == last.episode:
                 self._count(state.step - last.step)
             if last is None or state.joint_names != last.joint_names:
-                self._series["state"].clear()
-                self._touch("layout")
+                for chart in self._plotting(state):
+                    self._series[chart.name].clear()
+                self._touch("charts")
             self._received += 1
             self._rate.add(now)
             self._last_state = self._last_life = now
             self._note_arrival(state.time_s, now)
             # A written state (SetState) keeps its step, but is a new row all the same.
-            x = max(state.step, self._series["state"].last_x + 1)
-            self._series["state"].append(x, state.joint_positions)
+            self._plot(state, lambda last_x: max(state.step, last_x + 1))
+
+    def _plotting(self, sample: Sample) -> list[Chart]:
+        return [chart for chart in self._charts if isinstance(sample, chart.of)]
+
+    def _plot(self, sample: Sample, place: Callable[[float], float | None]) -> None:
+        """``place`` gives the x of the new row from that of the last one; None leaves it out."""
+        for chart in self._plotting(sample):
+            series = self._series[chart.name]
+            x = place(series.last_x)
+            if x is not None:
+                series.append(x, chart.row(sample, self._episodes.get(sample.episode)))
 
     def _enter(self, episode: int) -> None:
         self._current = episode
@@ -133,19 +151,15 @@ class MonitorFeed:
             episode.add(sample)
             self._touch("episodes")
             self._step = sample
-            if sample.episode == self._current and sample.step > self._series["action"].last_x:
-                self._series["action"].append(sample.step, sample.action)
-                self._series["reward"].append(sample.step, (sample.reward, episode.total_reward))
-                self._series["time"].append(sample.step, (1e3 * sample.wall_time_s,))
+            if sample.episode == self._current:
+                self._plot(sample, lambda last_x: sample.step if sample.step > last_x else None)
 
     def on_chunk(self, sample: ChunkSample) -> None:
         with self._lock:
             self._catch_up(sample.episode)
             if sample.episode < self._current:
                 return
-            series = self._series["chunk"]
-            x = max(sample.step, series.last_x)
-            series.append(x, (1e3 * sample.inference_s, 1e3 * sample.queue_s))
+            self._plot(sample, lambda last_x: max(sample.step, last_x))
 
     def on_verdict(self, episode: int) -> None:
         """A person called this episode a success."""
@@ -191,7 +205,7 @@ class MonitorFeed:
         out: dict[str, Any] = {"status": self._status(now)}
         sections = {
             "spec": (self._versions["spec"], self._spec_section),
-            "layout": (self._versions["layout"], self._layout_section),
+            "charts": (self._versions["charts"], self._charts_section),
             "episodes": (self._versions["episodes"], self._episodes.rows),
             "health": (self._health.version, self._health.rows),
         }
@@ -246,14 +260,8 @@ class MonitorFeed:
             "instruction": spec.instruction,
             "control_period_s": plain(spec.control_period_s),
             "max_episode_steps": spec.max_episode_steps,
-            "actions": list(spec.action.names),
-            "control_mode": spec.action.control_mode,
         }
 
-    def _layout_section(self) -> dict[str, Any]:
-        names = self._state.joint_names if self._state else ()
-        revolute = {j.name: j.revolute for j in self._spec.joints} if self._spec else {}
-        return {
-            "joints": list(names),
-            "units": ["rad" if revolute.get(name, True) else "m" for name in names],
-        }
+    def _charts_section(self) -> list[dict[str, Any]]:
+        layout = Layout(self._spec, self._state)
+        return [chart.describe(layout) for chart in self._charts]

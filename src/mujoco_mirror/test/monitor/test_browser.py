@@ -21,13 +21,21 @@ from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from served import running
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
 
+from mujoco_mirror.monitor.charts import CHARTS, Chart
+from mujoco_mirror.monitor.feed import MonitorFeed
+from mujoco_mirror.monitor.samples import Health
+from mujoco_mirror.monitor.security import Token
+from mujoco_mirror.monitor.server import MonitorServer
+from mujoco_mirror.monitor.video import VideoFeed
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.types import SimState
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -255,7 +263,10 @@ class Page:
         wait_until(grew, TIMEOUT_S, f"{title} grows")
 
     def _plot(self, title):
-        return self.driver.find_element("css selector", f'.plot[aria-label="{title}"]')
+        """The page has no plots before the monitor has described them."""
+        wanted = ("css selector", f'.plot[aria-label="{title}"]')
+        wait_until(lambda: self.driver.find_elements(*wanted), TIMEOUT_S, f"the plot {title}")
+        return self.driver.find_element(*wanted)
 
 
 def test_the_video_moves_and_the_plots_grow(browser, served, rollout):
@@ -271,6 +282,31 @@ def test_the_video_moves_and_the_plots_grow(browser, served, rollout):
     wait_until(lambda: page.tile("lag") > 0, TIMEOUT_S, "a lag")
     page.shows("tile-error", "0.021")
     page.shows("health", "mirror: fidelity")
+
+
+def test_a_new_chart_is_one_entry_and_the_page_builds_it(browser):
+    """With plots that the page has never heard of, one of them without any row."""
+    charts = (
+        *CHARTS,
+        Chart("clock", "Clock", SimState, lambda s, e: (s.time_s, 2.0), "No clock", ("t", "two")),
+        Chart("never", "Never", Health, lambda s, e: (), "Nothing to see"),
+    )
+    feed = MonitorFeed(charts=charts)
+    with running(
+        MonitorServer(feed, VideoFeed(), None, Token("a-token-of-some-length")).app
+    ) as port:
+        page = Page(browser, f"http://127.0.0.1:{port}/")
+        for step in range(30):
+            feed.on_state(SimState(0.1 * step, 1, step, ("arm/pan",), np.zeros(1)))
+        wait_until(lambda: page.rows("Clock") == 30, TIMEOUT_S, "the clock's rows")
+        assert page.ink("Clock") > 0
+        assert page.rows("Never") == 0
+        titles = [
+            p.get_attribute("aria-label") for p in browser.find_elements("class name", "plot")
+        ]
+        assert titles == [chart.title for chart in charts]
+        page.shows("tile-step", "29")
+        browser.get("about:blank")
 
 
 def test_two_people_watch_at_once(browser, served, rollout):

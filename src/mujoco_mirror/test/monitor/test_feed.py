@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from mujoco_mirror.monitor.charts import CHARTS, Chart, short_names
 from mujoco_mirror.monitor.feed import Cursor, MonitorFeed
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.series import Series
@@ -219,13 +220,45 @@ def test_another_bridge_starts_from_nothing(feed):
     assert now["series"]["state"]["x"] == []
 
 
-def test_the_layout_names_joints_with_their_units(feed):
+def charts(feed):
+    return {chart["name"]: chart for chart in everything(feed)["charts"]}
+
+
+def test_the_charts_name_joints_with_their_units_and_actions(feed):
+    assert charts(feed)["state"]["labels"] == []
     feed.on_spec(make_spec())
     feed.on_state(make_state(1, 0))
-    assert everything(feed)["layout"] == {
-        "joints": ["arm/pan", "arm/finger"],
-        "units": ["rad", "m"],
-    }
+    described = charts(feed)
+    assert described["state"]["labels"] == ["pan", "finger [m]"]
+    assert described["state"]["unit"] == "rad, m"
+    assert described["action"]["labels"] == ["pan", "finger"]
+    assert described["action"]["unit"] == "joint position"
+
+
+def test_joints_that_are_alike_but_for_their_robot_keep_their_full_names():
+    assert short_names(("left/elbow", "right/elbow")) == ["left/elbow", "right/elbow"]
+    assert short_names(("left/elbow", "left/wrist")) == ["elbow", "wrist"]
+
+
+def test_no_series_arrives_without_the_description_of_its_chart(clock):
+    """Whatever is plotted, a reader knows the chart no later than its first row."""
+    clock_chart = Chart("clock", "Clock", SimState, lambda s, e: (s.time_s,), "No states yet")
+    feed = MonitorFeed(clock=clock, charts=(*CHARTS, clock_chart))
+    cursor, known = Cursor(), set()
+    steps = (
+        lambda: feed.on_chunk(ChunkSample(1, 0, 0.02)),
+        lambda: feed.on_step(make_step(1, 1)),
+        lambda: feed.on_state(make_state(1, 1)),
+        lambda: feed.on_spec(make_spec("another")),
+        lambda: feed.on_state(make_state(1, 2)),
+    )
+    for step in steps:
+        step()
+        update = feed.changes(cursor)[0]
+        known |= {chart["name"] for chart in update.get("charts", [])}
+        assert set(update.get("series", {})) <= known
+    assert len(known) == len(CHARTS) + 1
+    assert everything(feed)["series"]["clock"]["x"] == [1, 2]
 
 
 def test_statuses_that_are_not_repeated_go_stale(feed, clock):

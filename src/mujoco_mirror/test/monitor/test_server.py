@@ -3,13 +3,12 @@
 import contextlib
 import json
 import socket
-import threading
 
 import httpx
 import numpy as np
 import pytest
 import simplejpeg
-import uvicorn
+from served import running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -60,22 +59,6 @@ def commands():
 @pytest.fixture
 def app(feed, video, commands):
     return MonitorServer(feed, video, commands, Token(SECRET), data_rate_hz=100.0).app
-
-
-@contextlib.contextmanager
-def running(app):
-    """The real server in a thread; yields its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws_per_message_deflate=False))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, 30.0, "the server starts")
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(timeout=30.0)
-        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -235,7 +218,7 @@ def test_a_viewer_gets_everything_first_and_then_what_is_new(watch, feed):
     viewer = watch("/ws/data")
     first = receive(viewer)
     assert first["series"]["state"]["x"] == [0, 1]
-    assert first["layout"]["joints"] == ["arm/pan"]
+    assert first["charts"][0]["labels"] == ["pan"]
     feed.on_state(a_state(1, 2))
     rows = next_rows(viewer)
     assert (rows["reset"], rows["x"]) == (False, [2])

@@ -36,10 +36,9 @@ function durationRange(high) {
   return [0, 1.08 * (high || 1)];
 }
 
-export class Chart {
-  // `points` marks each row, for events that are rare; the series named `right` has the
-  // right axis; `durations` start at zero.
-  constructor(parent, { title, unit = "", labels = [], height = 150, wide = false, points = false, right = null, durations = false, empty }) {
+class Chart {
+  // As charts.py describes them.
+  constructor(parent, { title, unit, labels, height, wide, points, right, durations, empty }) {
     this.height = height;
     this.labels = labels;
     this.points = points;
@@ -64,9 +63,18 @@ export class Chart {
     this.chart.append(this.empty);
     this.card.append(head, this.chart);
     parent.append(this.card);
-    new ResizeObserver(() => this.fit()).observe(this.chart);
-    darkScheme.addEventListener("change", () => this.build());
+    this.resized = new ResizeObserver(() => this.fit());
+    this.resized.observe(this.chart);
+    this.rebuild = () => this.build();
+    darkScheme.addEventListener("change", this.rebuild);
     this.build();
+  }
+
+  remove() {
+    this.resized.disconnect();
+    darkScheme.removeEventListener("change", this.rebuild);
+    this.plot.destroy();
+    this.card.remove();
   }
 
   get length() {
@@ -74,7 +82,7 @@ export class Chart {
   }
 
   setLabels(labels, unit) {
-    if (unit !== undefined) this.unit.textContent = unit;
+    this.unit.textContent = unit;
     if (labels.join("\n") === this.labels.join("\n")) return;
     this.labels = labels;
     this.build();
@@ -175,8 +183,32 @@ export class Chart {
   }
 }
 
-// "arm/shoulder_pan", "arm/elbow" -> "shoulder_pan", "elbow", unless that makes two alike.
-export function shortNames(names) {
-  const short = names.map((name) => name.slice(name.lastIndexOf("/") + 1));
-  return new Set(short).size === names.length ? short : names;
+// The charts that the monitor describes, in its order.
+export class Plots {
+  constructor(parent) {
+    this.parent = parent;
+    this.charts = new Map();
+  }
+
+  describe(charts) {
+    const names = new Set(charts.map((chart) => chart.name));
+    for (const [name, chart] of this.charts) {
+      if (names.has(name)) continue;
+      chart.remove();
+      this.charts.delete(name);
+    }
+    for (const chart of charts) {
+      const known = this.charts.get(chart.name);
+      if (known) known.setLabels(chart.labels, chart.unit);
+      else this.charts.set(chart.name, new Chart(this.parent, chart));
+    }
+  }
+
+  add(series) {
+    for (const [name, rows] of Object.entries(series)) this.charts.get(name).add(rows);
+  }
+
+  draw() {
+    this.charts.forEach((chart) => chart.draw());
+  }
 }

@@ -1,6 +1,6 @@
 // Wires the page to the monitor's two WebSockets.
 
-import { Chart, shortNames } from "./charts.js";
+import { Plots } from "./charts.js";
 import { wireCommands } from "./commands.js";
 import { connect } from "./connection.js";
 import { Tiles, showEpisodes, showHealth } from "./panels.js";
@@ -20,16 +20,7 @@ const LINK_TEXT = {
 
 const video = new Video($("video"), $("no-video"));
 const tiles = new Tiles($("tiles"));
-const plots = $("plots");
-const charts = {
-  state: new Chart(plots, { title: "Joint positions", unit: "rad", height: 190, wide: true, empty: "No states yet" }),
-  action: new Chart(plots, { title: "Action", height: 170, wide: true, empty: "No actions yet" }),
-  reward: new Chart(plots, { title: "Reward", labels: ["reward", "return"], right: "return", empty: "No rewards yet" }),
-  chunk: new Chart(plots, {
-    title: "Action chunks", unit: "ms", labels: ["inference", "queued"], points: true, durations: true, empty: "No policy is reporting",
-  }),
-  time: new Chart(plots, { title: "Simulator step", unit: "ms", labels: ["wall time"], wide: true, height: 110, durations: true, empty: "No steps yet" }),
-};
+const plots = new Plots($("plots"));
 
 const known = { link: "", spec: null, episodes: [], health: [] };
 let toastTimer = 0;
@@ -76,15 +67,6 @@ function showSpec(spec) {
   $("simulator").textContent = spec?.simulator ?? "";
   $("instruction").textContent = spec?.instruction ?? "";
   document.title = spec ? `${spec.task} · Twinstep` : "Twinstep monitor";
-  if (spec) charts.action.setLabels(spec.actions, spec.control_mode.replaceAll("_", " "));
-}
-
-function showLayout(layout) {
-  const units = [...new Set(layout.units)].join(", ");
-  const mixed = units.includes(",");
-  const names = shortNames(layout.joints);
-  const labels = mixed ? names.map((n, i) => (layout.units[i] === "m" ? `${n} [m]` : n)) : names;
-  charts.state.setLabels(labels, units);
 }
 
 // The worst link error that anybody reports to /diagnostics.
@@ -101,7 +83,7 @@ function fidelityOf(statuses) {
 
 function apply(update) {
   if (update.spec !== undefined) showSpec(update.spec);
-  if (update.layout) showLayout(update.layout);
+  if (update.charts) plots.describe(update.charts);
   if (update.episodes) known.episodes = update.episodes;
   if (update.episodes || update.status.link !== known.link) {
     known.link = update.status.link;
@@ -111,7 +93,7 @@ function apply(update) {
     known.health = update.health;
     showHealth($("health"), update.health);
   }
-  for (const [name, rows] of Object.entries(update.series ?? {})) charts[name].add(rows);
+  plots.add(update.series ?? {});
   showLink(update.status);
   tiles.show(update.status, {
     spec: known.spec,
@@ -123,7 +105,7 @@ function apply(update) {
     drawWanted = true;
     requestAnimationFrame(() => {
       drawWanted = false;
-      Object.values(charts).forEach((chart) => chart.draw());
+      plots.draw();
     });
   }
 }
