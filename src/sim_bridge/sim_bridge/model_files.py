@@ -66,8 +66,8 @@ def _gather(root: Path, name: PurePosixPath, files: dict[str, bytes]) -> None:
     folders = _asset_folders(tree)
     for element in tree.iter():
         for key in ("file", "fileup", "filedown", "fileleft", "fileright", "filefront", "fileback"):
-            if element.tag in _FILE_ELEMENTS and element.get(key):
-                asset = PurePosixPath(folders[_FILE_ELEMENTS[element.tag]]) / element.get(key)
+            if element.tag in _FILE_ELEMENTS and (file := element.get(key)):
+                asset = PurePosixPath(folders[_FILE_ELEMENTS[element.tag]]) / file
                 files[str(asset)] = (root / asset).read_bytes()
 
 

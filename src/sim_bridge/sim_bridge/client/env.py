@@ -174,7 +174,7 @@ def _action_space(action: ActionSpec) -> spaces.Box:
 
 
 def _observation_space(specs: tuple[ArraySpec, ...]) -> spaces.Space:
-    boxes = {spec.name: _box(spec) for spec in specs}
+    boxes: dict[str, spaces.Space] = {spec.name: _box(spec) for spec in specs}
     if list(boxes) == [_SINGLE]:
         return boxes[_SINGLE]
     return spaces.Dict(boxes)
@@ -186,4 +186,4 @@ def _box(spec: ArraySpec) -> spaces.Box:
         np.broadcast_to(b, spec.shape) if b.size == 1 else b.reshape(spec.shape)
         for b in (spec.low, spec.high)
     )
-    return spaces.Box(low.astype(dtype), high.astype(dtype), spec.shape, dtype=dtype)
+    return spaces.Box(low.astype(dtype), high.astype(dtype), spec.shape, dtype=dtype.type)

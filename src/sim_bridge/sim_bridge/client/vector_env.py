@@ -67,8 +67,8 @@ class RemoteVectorEnv(VectorEnv):
                 return observation, 0.0, False, False, info
             return self.envs[i].step(actions[i])
 
-        observations, rewards, terminated, truncated, infos = zip(*self._each(advance), strict=True)
-        terminated, truncated = np.array(terminated), np.array(truncated)
+        observations, rewards, over, cut, infos = zip(*self._each(advance), strict=True)
+        terminated, truncated = np.array(over), np.array(cut)
         self._ended = terminated | truncated
         return (
             self._stack(observations),

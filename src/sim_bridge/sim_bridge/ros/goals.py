@@ -25,7 +25,7 @@ class GoalWorker:
     goal that comes meanwhile is answered BUSY.
     """
 
-    def __init__(self, node: Node, action_type: type, name: str, work: Work) -> None:
+    def __init__(self, node: Node, action_type: Any, name: str, work: Work) -> None:
         self._node = node
         self._type = action_type
         self._name = name

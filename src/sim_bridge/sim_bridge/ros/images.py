@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 _BYTE, _WORD, _FLOAT = np.dtype("<u1"), np.dtype("<u2"), np.dtype("<f4")
 # encoding: (element type, channels)
-_ENCODINGS = {
+_ENCODINGS: dict[str, tuple[np.dtype, int]] = {
     "rgb8": (_BYTE, 3),
     "bgr8": (_BYTE, 3),
     "rgba8": (_BYTE, 4),

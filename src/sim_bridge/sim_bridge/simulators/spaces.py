@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 
@@ -49,7 +51,7 @@ def _boxes(space: spaces.Space, prefix: str):
         yield prefix or SINGLE, space
 
 
-def _pick(observation: object, name: str) -> object:
+def _pick(observation: Any, name: str) -> Any:
     if isinstance(observation, dict):
         for key in name.split("."):
             observation = observation[key]

@@ -166,9 +166,9 @@ def load_trajectory(path: str | Path) -> Trajectory:
             header = json.loads(str(archive["header"]))
             _check_version(header)
             arrays = {name: np.asarray(archive[name], dtype=np.float64) for name in _ARRAYS}
-        values = {name: header[name] for name in _HEADER}
+        values: dict[str, Any] = {name: header[name] for name in _HEADER}
         values.update({name: tuple(values[name]) for name in _TUPLES})
-        return Trajectory(**values, **arrays)
+        return Trajectory(**values | arrays)
     except InvalidRequest as error:
         raise InvalidRequest(f"trajectory {str(path)!r}: {error}") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -28,7 +28,7 @@ class TaskPreset:
     entry_point: str = ""
 
 
-_SO101 = dict(
+_SO101: dict[str, Any] = dict(
     module="lerobot_env_so101",
     entities={"base": "so101"},
     action_names=("dx", "dy", "dz", "gripper"),
@@ -42,7 +42,7 @@ _ALOHA_JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "w
 ALOHA_ACTION_NAMES = tuple(
     f"vx300s_{side}/{joint}" for side in ("left", "right") for joint in (*_ALOHA_JOINTS, "gripper")
 )
-_ALOHA = dict(
+_ALOHA: dict[str, Any] = dict(
     module="gym_aloha",
     entry_point="sim_bridge.simulators.gymnasium.aloha_env:AlohaStateEnv",
     action_names=ALOHA_ACTION_NAMES,

@@ -67,7 +67,7 @@ class GymnasiumSimulator:
             ),
             observations=spaces.array_specs(self._env.observation_space),
             control_period_s=_control_period(self._env, model),
-            max_episode_steps=self._env.spec.max_episode_steps or 0,
+            max_episode_steps=(self._env.spec and self._env.spec.max_episode_steps) or 0,
             cameras=cameras,
             model=ModelReference("mjcf", preset.model_uri, sha256_of(self._files))
             if self._files

@@ -17,7 +17,8 @@ _SEPARATOR = "|"
 def pack(tree: Mapping[str, Any]) -> bytes:
     """``tree`` has arrays or tensors as leaves, as ``InteractiveScene.get_state`` returns them."""
     buffer = io.BytesIO()
-    np.savez(buffer, **dict(_leaves(tree, "")))
+    leaves: dict[str, Any] = dict(_leaves(tree, ""))
+    np.savez(buffer, **leaves)
     return buffer.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,13 +111,16 @@ def _allocate_pageable(warp: Any) -> None:
     """
     for name in ("zeros", "empty", "full"):
         original = getattr(warp, name)
-        if getattr(original, "pageable", False):
-            continue
+        if not getattr(original, "pageable", False):
+            allocate = _without_pinned(original)
+            allocate.pageable = True
+            setattr(warp, name, allocate)
 
-        @functools.wraps(original)
-        def allocate(*args: Any, _original=original, **kwargs: Any) -> Any:
-            kwargs.pop("pinned", None)
-            return _original(*args, **kwargs)
 
-        allocate.pageable = True
-        setattr(warp, name, allocate)
+def _without_pinned(original: Callable[..., Any]) -> Any:
+    @functools.wraps(original)
+    def allocate(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("pinned", None)
+        return original(*args, **kwargs)
+
+    return allocate

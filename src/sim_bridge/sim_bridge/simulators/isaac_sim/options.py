@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sim_bridge.errors import InvalidRequest
@@ -83,7 +83,7 @@ def read_options(kwargs: Mapping[str, Any]) -> IsaacSimOptions:
 
 
 def _known(kwargs: Mapping[str, Any], cls: type, what: str) -> Mapping[str, Any]:
-    known = tuple(cls.__dataclass_fields__)
+    known = tuple(f.name for f in fields(cls))
     for name in kwargs:
         if name not in known:
             raise InvalidRequest(f"{what} {name!r}; valid: {', '.join(known)}")

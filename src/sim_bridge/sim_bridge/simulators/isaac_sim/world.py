@@ -78,11 +78,15 @@ def scan_stage(stage: Any) -> StageBodies:
             bodies.append(path)
         if prim.IsA(UsdPhysics.Joint):
             joint = UsdPhysics.Joint(prim)
-            sides = (joint.GetBody0Rel().GetTargets(), joint.GetBody1Rel().GetTargets())
-            joints.append(tuple(str(side[0]) if side else "" for side in sides))
-    known = set(bodies)
-    joints = [tuple(side if side in known else "" for side in pair) for pair in joints]
+            joints.append((_first(joint.GetBody0Rel()), _first(joint.GetBody1Rel())))
+    known = {"", *bodies}
+    joints = [(a if a in known else "", b if b in known else "") for a, b in joints]
     return StageBodies(tuple(bodies), tuple(joints), tuple(roots))
+
+
+def _first(relationship: Any) -> str:
+    targets = relationship.GetTargets()
+    return str(targets[0]) if targets else ""
 
 
 class IsaacSimWorld:

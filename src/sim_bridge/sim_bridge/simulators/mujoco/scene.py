@@ -11,6 +11,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -117,7 +118,7 @@ class MujocoScene:
 
     def robots(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Entities that have joints, and the tf frame of each one's root body."""
-        roots = {}
+        roots: dict[str, int] = {}
         for joint in self.joint_ids:
             name = self.joint_name(joint).split("/")[0]
             roots.setdefault(name, int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))
@@ -171,8 +172,8 @@ class MujocoScene:
 
     def link_poses(self) -> LinkPoses:
         """Poses of all bodies for the joint positions of now (not one substep behind)."""
-        mujoco.mj_kinematics(self.model, self._scratch_at_now())
-        scratch = self._scratch
+        scratch = self._scratch_at_now()
+        mujoco.mj_kinematics(self.model, scratch)
         poses = np.hstack([scratch.xpos[self.link_bodies], scratch.xquat[self.link_bodies]])
         return LinkPoses(self.link_names, poses[:, _TO_XYZW])
 
@@ -275,7 +276,7 @@ class MujocoScene:
     def _pack(self, extras: Mapping[str, np.ndarray]) -> bytes:
         integration = np.empty(mujoco.mj_stateSize(self.model, _INTEGRATION))
         mujoco.mj_getState(self.model, self.data, integration, _INTEGRATION)
-        arrays = {"integration": integration}
+        arrays: dict[str, Any] = {"integration": integration}
         arrays.update({f"derived.{name}": getattr(self.data, name) for name in _DERIVED})
         arrays.update({f"{_EXTRA}{name}": value for name, value in extras.items()})
         buffer = io.BytesIO()

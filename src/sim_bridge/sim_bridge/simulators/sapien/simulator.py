@@ -24,6 +24,8 @@ class SapienSimulator:
     Raises FeatureUnsupported, besides what the scene raises, for what PhysX cannot do.
     """
 
+    _world: PhysxWorld
+
     def __init__(
         self,
         task: str,
@@ -105,7 +107,7 @@ class SapienSimulator:
         return self._mjcf.files
 
     def close(self) -> None:
-        self._world = None
+        self._world = None  # type: ignore[assignment]  # frees PhysX; nothing works afterwards
 
     def _open(self) -> None:
         """Build the scene anew, so that no contact cache of an earlier episode lives on."""
@@ -128,7 +130,8 @@ class SapienSimulator:
 
     def _joint_values(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and velocities in the order of the wire's joint names."""
-        positions, velocities = {}, {}
+        positions: dict[int, float] = {}
+        velocities: dict[int, float] = {}
         for articulation, ids in self._world.articulations:
             positions.update(zip(ids, articulation.qpos, strict=True))
             velocities.update(zip(ids, articulation.qvel, strict=True))

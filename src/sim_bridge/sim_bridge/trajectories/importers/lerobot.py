@@ -81,7 +81,7 @@ class LeRobotFolder:
         names = self.features[feature].get("names")
         if isinstance(names, dict):  # e.g. {"motors": [...]} or {name: index}
             lists = [value for value in names.values() if isinstance(value, list)]
-            names = lists[0] if lists else sorted(names, key=names.get)
+            names = lists[0] if lists else sorted(names, key=names.__getitem__)
         if not isinstance(names, list) or len(names) != size or len(set(names)) != size:
             return tuple(f"{feature}[{i}]" for i in range(size))
         return tuple(map(str, names))

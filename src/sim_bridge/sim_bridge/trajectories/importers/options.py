@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import parse_qsl
 
 from sim_bridge.errors import InvalidRequest, unknown
@@ -81,7 +82,7 @@ def _pairs(text: str) -> dict[str, str]:
     return out
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], Any]] = {
     "episode": int,
     "robot": str,
     "states": str,
