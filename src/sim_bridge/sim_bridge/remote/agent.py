@@ -13,7 +13,6 @@ but processes are not, the next agent stops them.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import fcntl
 import json
 import os
@@ -22,24 +21,20 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from sim_bridge.processes import supervise
 from sim_bridge.remote.profiles import PROFILE_VARIABLES, listener_profile
 
 EVENT = "\x1e"
 SESSION_VARIABLE = "TWINSTEP_SESSION"
 HEARTBEAT_S = 10.0
 SILENCE_S = 60.0
-_PR_SET_PDEATHSIG = 1
-# tools/launch takes up to 3 s to end its processes in order.
-_ESCALATION = ((signal.SIGINT, 5.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
 
 
 def session_folder() -> Path:
@@ -62,12 +57,12 @@ def session_processes(session: str) -> list[int]:
 def stop_session(session: str) -> int:
     """Stop what is left of a session, harder and harder; how many processes that were."""
     found = session_processes(session)
-    for number, patience_s in _ESCALATION:
+
+    def send(number: int) -> None:
         for pid in session_processes(session):
             _send(pid, session, number)
-        deadline = time.monotonic() + patience_s
-        while session_processes(session) and time.monotonic() < deadline:
-            time.sleep(0.05)
+
+    supervise.escalate(send, lambda: bool(session_processes(session)), supervise.SESSION)
     return len(found)
 
 
@@ -148,15 +143,7 @@ class Agent:
         """The exit status of the launch; 0 when it was asked to end."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self._over.put("signal"))
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self._variables,
-            start_new_session=True,
-            preexec_fn=_child,
-        )
+        process = supervise.start(self._command, output=supervise.PIPE, env=self._variables)
         say("started", session=self._session.name, pid=process.pid)
         for target, argument in ((self._watch_input, None), (self._forward, process)):
             threading.Thread(target=target, args=(argument,), daemon=True).start()
@@ -176,28 +163,22 @@ class Agent:
                 self._over.put("input closed" if ready else "silence")
                 return
 
-    def _forward(self, process: subprocess.Popen[bytes]) -> None:
+    def _forward(self, process: supervise.Child) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
+        for line in supervise.lines(process.stdout):
             write(line)
         process.wait()
         self._over.put("ended")
 
 
-def _child() -> None:
-    """Ctrl-C must reach it although a shell may have had it ignored; end with the agent."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def say(event: str, **details: Any) -> None:
-    write(f"{EVENT}{json.dumps({'event': event, **details})}\n".encode())
+    write(f"{EVENT}{json.dumps({'event': event, **details})}")
 
 
-def write(line: bytes) -> None:
+def write(line: str) -> None:
     """Nobody may be reading any more; the end of the input says so."""
     try:
-        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.write(f"{line}\n".encode())
         sys.stdout.buffer.flush()
     except OSError:
         pass
