@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sim_bridge.processes import supervise
 from sim_bridge.processes.domains import free_domain_id
 
 __all__ = ["Process", "free_domain_id", "wait_until"]
@@ -36,7 +36,7 @@ class Process:
         self.command = [str(word) for word in command]
         self.log = Path(log)
         self._env = {**os.environ, **(env or {})}
-        self._process: subprocess.Popen | None = None
+        self._process: supervise.Child | None = None
 
     @classmethod
     def module(
@@ -46,14 +46,7 @@ class Process:
         return cls([sys.executable, "-m", module, *args], log, env)
 
     def __enter__(self) -> Process:
-        self._process = subprocess.Popen(
-            self.command,
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=self._env,
-            start_new_session=True,
-        )
+        self._process = supervise.start(self.command, output=self.log, env=self._env)
         return self
 
     def __exit__(self, *_) -> None:
@@ -71,7 +64,7 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def signal(self, number: int) -> None:
-        os.killpg(self.pid, number)
+        supervise.signal_group(self._process, number)
 
     def wait(self, timeout_s: float) -> int:
         """Exit status; AssertionError with the output when it does not end in time."""
@@ -83,11 +76,7 @@ class Process:
             ) from None
 
     def stop(self, timeout_s: float = 10.0) -> int:
-        """SIGINT, then SIGKILL; the exit status."""
-        if self.running:
-            self.signal(signal.SIGINT)
-            try:
-                self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self.signal(signal.SIGKILL)
-        return self._process.wait(timeout_s)
+        """Ctrl-C, and harder when it has not ended by then; the exit status."""
+        patience = supervise.STANDALONE._replace(interrupt_s=timeout_s)
+        supervise.end([self._process], patience)
+        return self._process.returncode

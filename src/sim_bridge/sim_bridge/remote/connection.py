@@ -5,18 +5,16 @@ from __future__ import annotations
 import collections
 import json
 import shlex
-import signal
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sim_bridge.errors import OperationFailed, TimedOut
+from sim_bridge.processes import supervise
 from sim_bridge.remote.agent import EVENT, HEARTBEAT_S
 
 _SSH_FAILED = 255
 _TAIL_LINES = 20
-_END_S = 20.0  # the agent takes up to 12 s when processes do not listen
 # A shared connection would outlive its command, and the tunnel with it.
 _SSH_OPTIONS = {
     "BatchMode": "yes",
@@ -103,13 +101,9 @@ class Connection:
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._over = False
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C in the terminal is for us, who end it in order.
-            start_new_session=True,
+        # Not tied: the thread that makes a RemoteHost may end before it.
+        self._process = supervise.start(
+            command, output=supervise.PIPE, stdin=supervise.PIPE, tied=False
         )
         self._threads = [
             threading.Thread(target=target, name="remote_host", daemon=True)
@@ -139,7 +133,7 @@ class Connection:
             if not self._over and ended is None:
                 return
         if ended is not None:
-            how = _status(ended["status"])
+            how = supervise.describe_status(ended["status"])
             raise BridgeDied(self._told(f"the launch on {self._where} ended with {how}"))
         status = self._process.wait()
         if status == _SSH_FAILED or status < 0:
@@ -154,21 +148,14 @@ class Connection:
                 self._process.stdin.close()
             except OSError:
                 pass
-        for stop in (lambda: None, self._process.terminate, self._process.kill):
-            stop()
-            try:
-                self._process.wait(_END_S)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        supervise.end([self._process], supervise.REMOTE, asked=True)
         for thread in self._threads:
             thread.join(timeout=5.0)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as stream:
-            for raw in stream:
-                line = raw.decode(errors="replace").rstrip()
+            for line in map(str.rstrip, supervise.lines(stream)):
                 if line.startswith(EVENT):
                     self._note(json.loads(line[len(EVENT) :]))
                 elif line:
@@ -196,13 +183,3 @@ class Connection:
 
     def _told(self, text: str) -> str:
         return "\n  ".join([f"{text}; its last lines:", *self._lines]) if self._lines else text
-
-
-def _status(status: int) -> str:
-    if status < 0 or status > 128:
-        number = -status if status < 0 else status - 128
-        try:
-            return signal.Signals(number).name
-        except ValueError:
-            pass
-    return f"status {status}"
