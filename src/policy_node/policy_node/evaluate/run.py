@@ -20,7 +20,6 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
-from policy_node.evaluate.bridges import LocalBridges
 from policy_node.evaluate.settings import EvaluationSettings, parse
 from policy_node.evaluate.shared_policies import SharedPolicies
 from policy_node.evaluate.store import SUMMARY_FILE, ResultStore, episode_line
@@ -30,6 +29,7 @@ from policy_node.policies.registry import check_address, open_policy
 from policy_node.policy import Policy
 from policy_node.rollout.policy_client import PolicyClient
 from sim_bridge.errors import BridgeError, OperationFailed
+from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
 from sim_bridge.types import SimSpec
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from policy_node.evaluate.bridges import LocalBridges
 from policy_node.learn.dataset import Demonstrations, Episode
 from policy_node.learn.demonstrator import (
     Demonstrator,
@@ -28,6 +27,7 @@ from policy_node.learn.so101 import SPEC, TASK
 from policy_node.policies.registry import open_policy
 from policy_node.policy import Policy
 from sim_bridge.client.env import RemoteEnv
+from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
 
 _MAX_STEPS = 200

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
-import signal
-import subprocess
+import os
 import sys
-import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from sim_bridge.errors import OperationFailed
 from sim_bridge.names import namespaces
+from sim_bridge.processes import supervise
 from sim_bridge.ros.interrupts import StopFlag
 
-_POLL_S = 0.1
-_PR_SET_PDEATHSIG = 1
 _NAMESPACE = "__ns:="
-# tools/launch kills what has not ended 2.5 s after its request.
-_ESCALATION = ((signal.SIGINT, 1.6), (signal.SIGTERM, 0.5), (signal.SIGKILL, 5.0))
+_LOG_TAIL = 15
 
 
 def commands(count: int, prefix: str, ros_args: Sequence[str]) -> list[list[str]]:
@@ -33,48 +30,68 @@ def commands(count: int, prefix: str, ros_args: Sequence[str]) -> list[list[str]
     ]
 
 
-class Bridges:
-    """Child processes; they end with this one, however it ends."""
-
-    def __init__(self, children: Sequence[Sequence[str]]) -> None:
-        self._commands = children
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def run(self, stop: StopFlag) -> int:
-        """Until asked to stop (0) or until one has ended: its status, and no other goes on."""
-        try:
-            for command in self._commands:
-                self._running.append(_start(command))
-            while not stop.requested:
-                ended = [p.returncode for p in self._running if p.poll() is not None]
-                if ended:
-                    print(f"bridges: one ended with status {ended[0]}", file=sys.stderr)
-                    return ended[0] if ended[0] >= 0 else 128 - ended[0]
-                time.sleep(_POLL_S)
+def run(children: Sequence[Sequence[str]], stop: StopFlag) -> int:
+    """Until asked to stop (0) or until one has ended: its status, and no other goes on."""
+    running: list[supervise.Child] = []
+    try:
+        for command in children:
+            running.append(supervise.start(command))
+        ended = supervise.first_to_end(running, lambda: stop.requested)
+        if ended is None:
             return 0
-        finally:
-            self._stop()
-
-    def _stop(self) -> None:
-        for number, patience_s in _ESCALATION:
-            deadline = time.monotonic() + patience_s
-            for process in self._running:
-                if process.poll() is None:
-                    process.send_signal(number)
-            while time.monotonic() < deadline and any(p.poll() is None for p in self._running):
-                time.sleep(0.02)
+        how = supervise.describe_status(ended.returncode)
+        print(f"bridges: one ended with {how}", file=sys.stderr)
+        return supervise.exit_status(ended.returncode)
+    finally:
+        supervise.end(running, supervise.NESTED)
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # In a session of its own: one request to end reaches it, by us.
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_parent
-    )
+class LocalBridges:
+    """Starts ``count`` bridges in the namespaces ``env_0`` ... and stops them on exit.
 
+    They end with this process, however it ends. Each writes its output to
+    ``logs/env_N.log``. Start them from the main thread, to which they are tied.
+    """
 
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    def __init__(
+        self, count: int, task: str, simulator: str, task_options: str, domain_id: int, logs: Path
+    ) -> None:
+        self.namespaces = tuple(namespaces(count))
+        given = {"simulator": simulator, "task": task, "task_options": task_options}
+        ros_args = ["--ros-args"]
+        for name, value in given.items():
+            if value:
+                # Quoted: a value such as {"a": 1} would otherwise be read as YAML.
+                ros_args += ["-p", f"{name}:='{value}'"]
+        self._commands = commands(count, "env_", ros_args)
+        self._environment = {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
+        self._logs = [logs / f"{namespace}.log" for namespace in self.namespaces]
+        self._processes: list[supervise.Child] = []
+
+    def __enter__(self) -> LocalBridges:
+        self._logs[0].parent.mkdir(parents=True, exist_ok=True)
+        try:
+            for command, log in zip(self._commands, self._logs, strict=True):
+                self._processes.append(supervise.start(command, output=log, env=self._environment))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """OperationFailed with the end of its log when a bridge has died."""
+        for log, process in zip(self._logs, self._processes, strict=True):
+            if process.poll() is not None:
+                how = supervise.describe_status(process.returncode)
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_TAIL:])
+                raise OperationFailed(f"the bridge {log.stem} ended with {how}:\n{tail}")
+
+    def stop(self) -> None:
+        supervise.end(self._processes)
+        self._processes.clear()
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -89,7 +106,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if given.count < 1:
         parser.error(f"--count is {given.count}; valid: 1 or more")
     stop = StopFlag().install()
-    return Bridges(commands(given.count, given.prefix, words[split:])).run(stop)
+    return run(commands(given.count, given.prefix, words[split:]), stop)
 
 
 if __name__ == "__main__":
