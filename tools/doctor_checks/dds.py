@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workspace.environment import Environment
+
+from sim_bridge.processes import supervise
 
 from .finding import Finding, absent, found, missing
 
@@ -24,19 +25,15 @@ _DOMAIN = "97"
 def between_processes(environment: Environment) -> Finding:
     """A service call between two processes of this environment, in a domain of their own."""
     variables = {**environment.variables(os.environ), "ROS_DOMAIN_ID": _DOMAIN}
-    server = subprocess.Popen(
-        _command(environment, "serve", str(2 * _WAIT_S)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=variables,
-        text=True,
-    )
+    command = _command(environment, "serve", str(2 * _WAIT_S))
+    server = supervise.start(command, output=supervise.PIPE, env=variables)
     try:
         server.stdout.readline()
         done = _ask(environment, variables)
     finally:
-        server.send_signal(signal.SIGINT)
-        _, errors = server.communicate(timeout=_WAIT_S)
+        supervise.end([server])
+    with server.stdout as output:
+        errors = output.read().decode(errors="replace")
     if done.returncode:
         reason = (done.stderr or errors).strip().splitlines()[-1:] or ["no answer"]
         return missing(
