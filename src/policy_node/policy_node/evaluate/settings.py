@@ -13,6 +13,7 @@ import yaml
 
 from policy_node.execution.aggregators import AGGREGATORS
 from policy_node.execution.settings import STRATEGIES, ExecutionSettings
+from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest
 
 # How the work is done, not what is measured: a run may go on with other values of these.
@@ -62,6 +63,8 @@ class EvaluationSettings:
         content = {k: v for k, v in asdict(self).items() if k not in _INCIDENTAL}
         # A collection may grow; a folder of results without files does not speak of them.
         del content["episodes" if self.trajectories else "trajectories"]
+        if not self.execution.strategy_options:  # runs that were begun before it existed go on
+            del content["execution"]["strategy_options"]
         return {**content, "checkpoint_sha256": _fingerprint(self.policy)}
 
 
@@ -154,7 +157,9 @@ def _parser(prog: str, description: str) -> argparse.ArgumentParser:
     add("--camera", help="which camera films (default: the first)")
     group = parser.add_argument_group("chunk execution")
     add = group.add_argument
-    add("--strategy", choices=STRATEGIES, help="default: open_loop")
+    shipped = ", ".join(STRATEGIES)
+    add("--strategy", help=f"{shipped}, one of a package, or {plugins.PYTHON_FORM}")
+    add("--strategy-options", metavar="JSON", help="of a strategy that is not one of ours")
     add("--execute", type=int, help="open loop: actions used of each chunk (default 0: all)")
     add("--threshold", type=float, help="asynchronous: ask at this queue / chunk (default 0.5)")
     add("--aggregate", choices=AGGREGATORS, help="asynchronous (default weighted_average)")

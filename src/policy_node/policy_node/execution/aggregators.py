@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sim_bridge.errors import unknown
+
 Aggregator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 AGGREGATORS: dict[str, Aggregator] = {
@@ -20,9 +22,7 @@ AGGREGATORS: dict[str, Aggregator] = {
 
 
 def aggregator(name: str) -> Aggregator:
-    """ValueError lists the valid names."""
-    try:
-        return AGGREGATORS[name]
-    except KeyError:
-        valid = ", ".join(AGGREGATORS)
-        raise ValueError(f"unknown aggregator {name!r}; valid: {valid}") from None
+    """NotFound lists the valid names."""
+    if name not in AGGREGATORS:
+        raise unknown("aggregator", name, AGGREGATORS)
+    return AGGREGATORS[name]

@@ -11,6 +11,7 @@ from policy_node.execution.aggregators import aggregator
 from policy_node.execution.inference import BackgroundInference, Finished, Inference
 from policy_node.execution.plan import Plan
 from policy_node.execution.report import ExecutionReport, Recorder
+from policy_node.execution.settings import ExecutionSettings
 from policy_node.policy import Policy
 from sim_bridge.types import Observation
 
@@ -85,3 +86,7 @@ class Asynchronous:
         self._take_in(self._inference.wait(), observation.step)
         if not first:
             self._recorder.stall(self._clock() - started)
+
+
+def make(policy: Policy, settings: ExecutionSettings) -> Asynchronous:
+    return Asynchronous(policy, settings.threshold, settings.aggregate, settings.inference())

@@ -6,6 +6,7 @@ import numpy as np
 
 from policy_node.execution.inference import timed
 from policy_node.execution.report import ExecutionReport, Recorder
+from policy_node.execution.settings import ExecutionSettings
 from policy_node.policy import Policy
 from sim_bridge.types import Observation
 
@@ -42,3 +43,7 @@ class OpenLoop:
 
     def close(self) -> None:
         pass
+
+
+def make(policy: Policy, settings: ExecutionSettings) -> OpenLoop:
+    return OpenLoop(policy, settings.execute)

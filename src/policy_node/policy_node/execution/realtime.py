@@ -11,6 +11,7 @@ import numpy as np
 from policy_node.execution.inference import BackgroundInference, Finished, Inference
 from policy_node.execution.plan import Plan
 from policy_node.execution.report import ExecutionReport, Recorder
+from policy_node.execution.settings import ExecutionSettings
 from policy_node.execution.strategy import InpaintingPolicy
 from policy_node.policy import Policy
 from sim_bridge.types import Observation
@@ -135,3 +136,8 @@ class RealTimeChunking:
         self._take_in(self._inference.wait(), observation.step)
         if not first:
             self._recorder.stall(self._clock() - started)
+
+
+def make(policy: Policy, settings: ExecutionSettings) -> RealTimeChunking:
+    delay = max(1, settings.delay_steps)
+    return RealTimeChunking(policy, settings.execution_horizon, delay, settings.inference())

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from policy_node.execution.aggregators import AGGREGATORS
-from policy_node.execution.asynchronous import Asynchronous
 from policy_node.execution.inference import BackgroundInference, DelayedInference, Inference
-from policy_node.execution.open_loop import OpenLoop
-from policy_node.execution.realtime import RealTimeChunking
-from policy_node.execution.strategy import Strategy
-from policy_node.execution.temporal_ensemble import TemporalEnsemble
+from policy_node.execution.strategy import MakeStrategy, Strategy
 from policy_node.policy import Policy
+from sim_bridge import plugins
+from sim_bridge.errors import InvalidRequest
 from sim_bridge.parameters import check, parameter
 
-STRATEGIES = ("open_loop", "asynchronous", "temporal_ensemble", "real_time_chunking")
+# Each is a ``MakeStrategy``; installed packages offer more (``twinstep.strategies``).
+STRATEGIES = {
+    "open_loop": "policy_node.execution.open_loop:make",
+    "asynchronous": "policy_node.execution.asynchronous:make",
+    "temporal_ensemble": "policy_node.execution.temporal_ensemble:make",
+    "real_time_chunking": "policy_node.execution.realtime:make",
+}
 
 
 @dataclass(frozen=True)
 class ExecutionSettings:
-    """Options of all strategies; each reads its own. InvalidRequest for one that is not valid."""
+    """Options of all strategies; each reads its own.
 
-    strategy: str = parameter("open_loop", "how chunks become actions", choices=STRATEGIES)
+    NotFound for an unknown strategy, InvalidRequest for a value that is not valid.
+    """
+
+    strategy: str = parameter(
+        "open_loop",
+        f"how chunks become actions: {', '.join(STRATEGIES)}, one of an installed package, or "
+        f"{plugins.PYTHON_FORM}",
+    )
+    strategy_options: str = parameter(
+        "", "a JSON object for a strategy of an installed package or of one's own"
+    )
     execute: int = parameter(0, "open loop: actions used of each chunk; 0: all", low=0)
     threshold: float = parameter(
         0.5, "asynchronous: ask when this part of a chunk is left", low=0.0, high=1.0
@@ -42,21 +58,34 @@ class ExecutionSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        self.factory()
+        if self.options() and self.strategy in STRATEGIES:
+            raise InvalidRequest(
+                f"strategy_options is {self.strategy_options!r}; strategy {self.strategy!r} has "
+                "parameters of its own and takes none"
+            )
+
+    def factory(self) -> MakeStrategy:
+        """What ``strategy`` names, imported."""
+        return plugins.find("strategy", self.strategy, STRATEGIES, plugins.STRATEGIES)
+
+    def options(self) -> dict[str, Any]:
+        """``strategy_options`` parsed."""
+        try:
+            options = json.loads(self.strategy_options or "{}")
+        except json.JSONDecodeError as error:
+            raise InvalidRequest(f"strategy_options is not JSON: {error}") from None
+        if not isinstance(options, dict):
+            raise InvalidRequest(f"strategy_options is {options!r}; valid: a JSON object")
+        return options
+
+    def inference(self) -> Inference:
+        """How a strategy infers while the robot moves, as ``delay_steps`` has it."""
+        if self.delay_steps < 0:
+            return BackgroundInference()
+        return DelayedInference(self.delay_steps)
 
 
 def make_strategy(settings: ExecutionSettings, policy: Policy) -> Strategy:
     """The strategy that ``settings`` names, around one client's policy."""
-    s = settings
-    if s.strategy == "open_loop":
-        return OpenLoop(policy, s.execute)
-    if s.strategy == "asynchronous":
-        return Asynchronous(policy, s.threshold, s.aggregate, _inference(s))
-    if s.strategy == "temporal_ensemble":
-        return TemporalEnsemble(policy, s.ensemble_coefficient)
-    return RealTimeChunking(policy, s.execution_horizon, max(1, s.delay_steps), _inference(s))
-
-
-def _inference(settings: ExecutionSettings) -> Inference:
-    if settings.delay_steps < 0:
-        return BackgroundInference()
-    return DelayedInference(settings.delay_steps)
+    return settings.factory()(policy, settings)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from policy_node.execution.report import ExecutionReport
+from policy_node.policy import Policy
 from sim_bridge.types import Observation
+
+if TYPE_CHECKING:
+    from policy_node.execution.settings import ExecutionSettings
 
 
 class Strategy(Protocol):
@@ -28,6 +32,18 @@ class Strategy(Protocol):
 
     def close(self) -> None:
         """Wait for an inference under way; the policy stays open."""
+
+
+class MakeStrategy(Protocol):
+    """What a name of a strategy stands for: ``make`` of a file here, the entry point of a package
+    (group ``twinstep.strategies``), or the function of ``python:MODULE:FUNCTION``."""
+
+    def __call__(self, policy: Policy, settings: ExecutionSettings) -> Strategy:
+        """A strategy around one client's policy, which stays the caller's to close.
+
+        ``settings.options()`` holds what a user gave as ``strategy_options``. Called once for
+        each episode; raises InvalidRequest, naming the valid choices, for a bad option.
+        """
 
 
 @runtime_checkable

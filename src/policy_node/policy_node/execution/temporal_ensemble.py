@@ -6,6 +6,7 @@ import numpy as np
 
 from policy_node.execution.inference import timed
 from policy_node.execution.report import ExecutionReport, Recorder
+from policy_node.execution.settings import ExecutionSettings
 from policy_node.policy import Policy
 from sim_bridge.types import Observation
 
@@ -49,3 +50,7 @@ class TemporalEnsemble:
 
     def close(self) -> None:
         pass
+
+
+def make(policy: Policy, settings: ExecutionSettings) -> TemporalEnsemble:
+    return TemporalEnsemble(policy, settings.ensemble_coefficient)

@@ -9,7 +9,7 @@ from policy_node.evaluate.settings import EvaluationSettings, parse
 from policy_node.evaluate.statistics import wilson_interval
 from policy_node.evaluate.store import EPISODES_FILE, ResultStore, episode_line, summary
 from policy_node.rollout.episodes import Episode
-from sim_bridge.errors import IncorrectState, InvalidRequest
+from sim_bridge.errors import IncorrectState, InvalidRequest, NotFound
 
 
 def line(index, success=True, steps=40):
@@ -108,7 +108,7 @@ def test_mistakes_in_the_config_file_are_named(tmp_path):
     with pytest.raises(InvalidRequest, match="unknown episode; valid: .*episodes"):
         parse(["--config", str(config)])
     config.write_text("policy: expert\nstrategy: guess\n")
-    with pytest.raises(InvalidRequest, match="strategy is 'guess'; valid: open_loop"):
+    with pytest.raises(NotFound, match="unknown strategy 'guess'; valid: open_loop"):
         parse(["--config", str(config)])
     with pytest.raises(InvalidRequest, match="episodes is 0"):
         parse(["--policy", "expert", "--episodes", "0"])

@@ -1,10 +1,13 @@
 """Chunk execution without ROS: scripted policies, simulated inference times."""
 
+import importlib
+import pkgutil
 import threading
 
 import numpy as np
 import pytest
 
+from policy_node import execution
 from policy_node.execution.aggregators import AGGREGATORS, aggregator
 from policy_node.execution.asynchronous import Asynchronous
 from policy_node.execution.inference import BackgroundInference, DelayedInference
@@ -14,7 +17,7 @@ from policy_node.execution.realtime import RealTimeChunking, soft_mask
 from policy_node.execution.settings import STRATEGIES, ExecutionSettings, make_strategy
 from policy_node.execution.temporal_ensemble import TemporalEnsemble
 from policy_node.policy import PolicySpec
-from sim_bridge.errors import InvalidRequest
+from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.types import Observation
 
 HORIZON = 8
@@ -52,6 +55,19 @@ class InpaintingCountingPolicy(CountingPolicy):
         chunk = self.infer(observation)
         chunk[: len(given)] = given
         return chunk
+
+
+class EveryNth(OpenLoop):
+    def __init__(self, policy, nth):
+        super().__init__(policy)
+        self.nth = nth
+
+    def next_actions(self, observation):
+        return super().next_actions(observation)[:: self.nth]
+
+
+def every_nth(policy, settings):
+    return EveryNth(policy, **settings.options())
 
 
 def drive(strategy, steps):
@@ -172,12 +188,45 @@ def test_aggregators_weigh_old_and_new(name, expected):
 
 
 def test_unknown_choices_are_refused_with_the_valid_ones():
-    with pytest.raises(ValueError, match=", ".join(AGGREGATORS)):
+    with pytest.raises(NotFound, match=", ".join(AGGREGATORS)):
         aggregator("median")
-    with pytest.raises(InvalidRequest, match="open_loop, asynchronous"):
+    with pytest.raises(NotFound, match="unknown strategy 'closed_loop'; valid: open_loop, asyn"):
         ExecutionSettings(strategy="closed_loop")
     with pytest.raises(InvalidRequest, match="threshold is 2"):
         ExecutionSettings(threshold=2.0)
+
+
+def test_every_file_with_a_strategy_is_in_the_table():
+    """A strategy that was forgotten there could not be chosen."""
+    modules = [f"{execution.__name__}.{m.name}" for m in pkgutil.iter_modules(execution.__path__)]
+    made = {name for name in modules if hasattr(importlib.import_module(name), "make")}
+    assert made == {entry.partition(":")[0] for entry in STRATEGIES.values()}
+
+
+def test_an_entry_without_its_strategy_is_an_error(monkeypatch):
+    monkeypatch.setitem(STRATEGIES, "half_done", "policy_node.execution.plan:make")
+    with pytest.raises(NotFound, match="function of policy_node.execution.plan .* 'make'"):
+        ExecutionSettings(strategy="half_done")
+
+
+def test_each_name_gives_a_strategy_of_its_own():
+    settings = [ExecutionSettings(strategy=name) for name in STRATEGIES]
+    made = [type(make_strategy(each, CountingPolicy())) for each in settings]
+    assert made == [OpenLoop, Asynchronous, TemporalEnsemble, RealTimeChunking]
+
+
+def test_options_of_a_strategy_of_ones_own():
+    def settings(options, strategy=f"python:{__name__}:every_nth"):
+        return ExecutionSettings(strategy=strategy, strategy_options=options)
+
+    rows = drive(make_strategy(settings('{"nth": 2}'), CountingPolicy()), 6)
+    assert rows[:, 0].tolist() == [0, 2, 4, 6, 4, 6]
+    with pytest.raises(InvalidRequest, match="strategy_options is not JSON"):
+        settings("{nth: 2}")
+    with pytest.raises(InvalidRequest, match="valid: a JSON object"):
+        settings("[2]")
+    with pytest.raises(InvalidRequest, match="'open_loop' has parameters of its own"):
+        settings('{"nth": 2}', "open_loop")
 
 
 def test_temporal_ensemble_weighs_chunks_as_act_does():
