@@ -26,6 +26,18 @@ def test_passes_gymnasiums_own_check(env):
     check_env(env, skip_render_check=True)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_task_without_a_camera_passes_the_check_too(tmp_path):
+    domain_id = free_domain_id()
+    arguments = ["--ros-args", "-p", "task:=Pusher-v5"]
+    environment = {"ROS_DOMAIN_ID": str(domain_id)}
+    with Process.module("sim_bridge", *arguments, log=tmp_path / "log", env=environment):
+        env = RemoteEnv(domain_id=domain_id, connect_timeout_s=60.0, timeout_s=30.0)
+        check_env(env)
+        assert env.render().shape == (480, 640, 3)
+        env.close()
+
+
 def test_equals_the_local_environment_step_by_step(env):
     import gymnasium
     import lerobot_env_so101  # noqa: F401

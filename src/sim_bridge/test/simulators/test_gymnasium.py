@@ -149,3 +149,31 @@ def test_tasks_without_mujoco_are_refused():
 def test_unknown_task_lists_the_presets():
     with pytest.raises(NotFound, match="unknown task 'NoSuchTask-v0'.*AlohaTransferCube-v0"):
         GymnasiumSimulator("NoSuchTask-v0")
+
+
+@pytest.mark.parametrize("task", ["Pusher-v5", "Reacher-v5", "InvertedDoublePendulum-v5"])
+def test_a_task_without_a_camera_is_drawn_as_gymnasium_draws_it(task):
+    reference = gymnasium.make(task, render_mode="rgb_array", width=160, height=120)
+    reference.reset(seed=4)
+    simulator = GymnasiumSimulator(task, image_width=160, image_height=120)
+    simulator.reset(seed=4)
+    (camera,) = simulator.spec.cameras
+    assert camera.name == "free"
+    difference = np.abs(reference.render().astype(int) - simulator.render("free"))
+    assert difference.mean() < 1.0 and simulator.render("free").std() > 1
+    simulator.close()
+    reference.close()
+
+
+@pytest.mark.parametrize("task", ["Ant-v5", "Humanoid-v5", "HalfCheetah-v5", "Pusher-v5"])
+def test_gymnasiums_robots_step_and_draw(task):
+    simulator = GymnasiumSimulator(task, image_width=64, image_height=48)
+    simulator.reset(seed=1)
+    start = simulator.state(native=True)
+    outcomes = [simulator.step(np.full(simulator.spec.action.size, 0.2)) for _ in range(3)]
+    simulator.set_state(start)
+    again = [simulator.step(np.full(simulator.spec.action.size, 0.2)) for _ in range(3)]
+    assert [o.reward for o in outcomes] == [o.reward for o in again]
+    assert simulator.spec.max_episode_steps > 0
+    assert all(simulator.render(c.name).std() > 1 for c in simulator.spec.cameras)
+    simulator.close()

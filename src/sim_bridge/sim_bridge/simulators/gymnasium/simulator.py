@@ -48,7 +48,7 @@ class GymnasiumSimulator:
         model, data = _physics(self._env, task)
         self._scene = MujocoScene(model, data, preset.entities)
         cameras = camera_specs(model, image_width, image_height)
-        self._cameras = MujocoCameras(model, data, cameras)
+        self._cameras = MujocoCameras(model, data, cameras, self._free_view)
         self._files = _model_files(preset, self._env)
         robots, bases = self._scene.robots()
         self._spec = SimSpec(
@@ -119,6 +119,17 @@ class GymnasiumSimulator:
 
     def render(self, camera: str) -> np.ndarray:
         return self._cameras.render(camera)
+
+    def _free_view(self) -> mujoco.MjvCamera:
+        """Where Gymnasium's own renderer looks from at a model without cameras."""
+        model, data = self._scene.model, self._scene.data
+        camera = mujoco.MjvCamera()
+        camera.distance = model.stat.extent
+        camera.lookat[:] = np.median(data.geom_xpos, axis=0)
+        renderer = getattr(self._env.unwrapped, "mujoco_renderer", None)
+        for name, value in (getattr(renderer, "default_cam_config", None) or {}).items():
+            setattr(camera, name, value)
+        return camera
 
     def model_files(self) -> dict[str, bytes]:
         return self._files
