@@ -23,9 +23,10 @@ from rclpy.signals import SignalHandlerOptions
 from sim_interfaces import srv
 from std_srvs.srv import Trigger
 
+from sim_bridge.ros.calls import Caller
 from sim_bridge.ros.convert import to_chunk_msg
 from sim_bridge.ros.interrupts import StopFlag
-from sim_bridge.ros.wait_set import Caller, ServiceLoop
+from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.types import ActionChunk
 
 LENGTHS = (1, 16)  # control steps a call

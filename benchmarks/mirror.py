@@ -32,8 +32,8 @@ from sim_bridge import names
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Caller
 from sim_bridge.ros.convert import to_state_msg
-from sim_bridge.ros.wait_set import Caller
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import SimState
 

@@ -68,8 +68,8 @@ def bare_service(domain_id: int) -> Callable[[], Any]:
     from bare_service import INFER
     from sim_interfaces import srv
 
+    from sim_bridge.ros.calls import Caller
     from sim_bridge.ros.convert import to_observation_msg
-    from sim_bridge.ros.wait_set import Caller
 
     caller = Caller(_node(domain_id), srv.InferChunk, INFER)
     if not caller.wait_for_service(_READY_S):

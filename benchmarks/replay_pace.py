@@ -30,7 +30,7 @@ from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
-from sim_bridge.ros.wait_set import Caller
+from sim_bridge.ros.calls import Caller
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import SimState
 

@@ -13,7 +13,7 @@ from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
 from sim_bridge.ros import qos
-from sim_bridge.ros.wait_set import Caller
+from sim_bridge.ros.calls import Caller
 
 _RETRY_S = 0.1
 _DISCOVERY_S = 5.0

@@ -7,7 +7,7 @@ from sim_interfaces import srv
 
 from sim_bridge import names
 from sim_bridge.errors import OK, NotFound, error_for
-from sim_bridge.ros.wait_set import Caller
+from sim_bridge.ros.calls import Caller
 
 _SERVICE_TIMEOUT_S = 30.0
 _CALL_TIMEOUT_S = 60.0

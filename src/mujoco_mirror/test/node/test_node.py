@@ -19,8 +19,8 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import TimedOut
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Caller, Receiver
 from sim_bridge.ros.convert import from_time
-from sim_bridge.ros.wait_set import Caller, Receiver
 
 START_S = 120.0
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])

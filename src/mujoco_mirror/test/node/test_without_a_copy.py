@@ -22,8 +22,8 @@ from sim_bridge import names
 from sim_bridge.model_files import sha256_of
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Caller
 from sim_bridge.ros.convert import to_state_msg, to_time, to_transforms
-from sim_bridge.ros.wait_set import Caller
 from sim_bridge.types import LinkPoses
 
 START_S = 120.0

@@ -23,8 +23,8 @@ from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, TimedOut, unknown
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert_spec import from_spec_msg
-from sim_bridge.ros.wait_set import Receiver
 from sim_bridge.trajectories.trajectory import Trajectory
 from sim_bridge.types import SimSpec, StepReply
 

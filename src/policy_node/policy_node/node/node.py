@@ -34,7 +34,7 @@ from sim_bridge.ros import qos
 from sim_bridge.ros.convert_spec import from_spec_msg
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import Report, declare_pid, read_parameters
-from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.types import SimSpec
 
 _WAIT_S = 0.2

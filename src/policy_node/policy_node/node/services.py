@@ -16,7 +16,7 @@ from sim_bridge import names
 from sim_bridge.bridge.services import answer_errors
 from sim_bridge.errors import InvalidRequest, OperationFailed
 from sim_bridge.ros.convert import from_observation_msg, to_chunk_msg
-from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.types import ActionChunk, Observation, SimSpec
 
 _OPTIONS = ("policy",)

@@ -13,8 +13,8 @@ from sim_interfaces import srv
 from policy_node.policy import PolicySpec
 from sim_bridge import names
 from sim_bridge.errors import OK, InvalidAction, OperationFailed, TimedOut, error_for
+from sim_bridge.ros.calls import Caller, wait_for_server
 from sim_bridge.ros.convert import from_chunk_msg, to_observation_msg
-from sim_bridge.ros.wait_set import Caller, wait_for_server
 from sim_bridge.types import ActionChunk, ActionSpec, Observation
 
 

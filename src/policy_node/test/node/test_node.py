@@ -29,7 +29,8 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, NotFound, TimedOut
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
-from sim_bridge.ros.wait_set import Caller, Receiver, ServiceLoop
+from sim_bridge.ros.calls import Caller, Receiver
+from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import ActionSpec, Observation
 

@@ -27,7 +27,7 @@ from sim_bridge.bridge.session import Session, StepRecord
 from sim_bridge.errors import BridgeError
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import declare_parameters, declare_pid, read_parameters
-from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
 

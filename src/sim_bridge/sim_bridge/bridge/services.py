@@ -18,7 +18,7 @@ from sim_bridge.errors import OK, BridgeError, InvalidRequest, OperationFailed, 
 from sim_bridge.model_files import sha256_of
 from sim_bridge.ros.convert import doubles, from_state_msg, to_observation_msg, to_state_msg
 from sim_bridge.ros.convert_spec import to_model_msg
-from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.types import StepReply
 
 _FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions

@@ -16,8 +16,8 @@ from sim_interfaces import srv
 from sim_bridge import names
 from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.errors import OK, TimedOut, error_for
+from sim_bridge.ros.calls import Caller, wait_for_server
 from sim_bridge.ros.convert import doubles, from_observation_msg, from_state_msg, to_state_msg
-from sim_bridge.ros.wait_set import Caller, wait_for_server
 from sim_bridge.types import Observation, SimState, StepReply
 
 

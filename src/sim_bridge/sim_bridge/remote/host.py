@@ -30,7 +30,7 @@ from sim_bridge.remote.connection import (
 )
 from sim_bridge.remote.tunnel import Tunnel
 from sim_bridge.ros import qos
-from sim_bridge.ros.wait_set import Receiver
+from sim_bridge.ros.calls import Receiver
 
 __all__ = ["BridgeDied", "HostUnreachable", "RemoteHost", "RemoteHostError"]
 

@@ -8,8 +8,8 @@ from sim_interfaces import msg as m
 from sim_bridge import names
 from sim_bridge.errors import TimedOut
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert_spec import from_spec_msg
-from sim_bridge.ros.wait_set import Receiver
 from sim_bridge.types import SimSpec
 
 

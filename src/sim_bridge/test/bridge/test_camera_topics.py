@@ -11,9 +11,9 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.processes.testing import Process, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert import from_time
 from sim_bridge.ros.images import decode_jpeg, from_image_msg
-from sim_bridge.ros.wait_set import Receiver
 from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
 from sim_bridge.simulators.synthetic import SyntheticSimulator
 

@@ -26,8 +26,8 @@ from sim_bridge.errors import (
 )
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert import from_state_msg
-from sim_bridge.ros.wait_set import Receiver
 
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
 

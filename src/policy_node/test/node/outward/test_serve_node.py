@@ -18,8 +18,8 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert_spec import from_spec_msg
-from sim_bridge.ros.wait_set import Receiver
 
 DEADLINE_S = 90.0
 TOKEN = "hands off"

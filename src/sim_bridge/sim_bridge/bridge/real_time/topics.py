@@ -20,7 +20,7 @@ from sim_bridge.bridge.real_time.pacer import Pacer
 from sim_bridge.bridge.session import Session
 from sim_bridge.errors import BridgeError, InvalidAction
 from sim_bridge.ros import qos
-from sim_bridge.ros.wait_set import ServiceLoop
+from sim_bridge.ros.service_loop import ServiceLoop
 
 _REPORT_PERIOD_S = 1.0
 

