@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import Field, fields
+
+from sim_bridge.parameters import ParameterInfo, describe
 
 from .markdown import code, page, table
 
-# Program: the dataclasses that it reads, in order.
+# Program: the dataclasses that it reads, in order, with what stands before their fields' names.
 NODES = {
-    "sim_bridge": ("sim_bridge.bridge.parameters:BridgeParameters",),
-    "policy_node": (
-        "policy_node.node.parameters:PolicyParameters",
-        "policy_node.node.outward.outward:ServeParameters",
-    ),
-    "rollout": ("policy_node.node.parameters:RolloutParameters",),
-    "demo": ("policy_node.demo.client:DemoParameters",),
-    "mirror": ("mujoco_mirror.node.parameters:MirrorParameters",),
-    "monitor": ("mujoco_mirror.monitor.parameters:MonitorParameters",),
+    "sim_bridge": {
+        "sim_bridge.bridge.parameters:BridgeParameters": "",
+        "sim_bridge.bridge.parameters:CameraParameters": "camera.<name>.",
+    },
+    "policy_node": {
+        "policy_node.node.parameters:PolicyParameters": "",
+        "policy_node.node.outward.outward:ServeParameters": "",
+    },
+    "rollout": {"policy_node.node.parameters:RolloutParameters": ""},
+    "demo": {"policy_node.demo.client:DemoParameters": ""},
+    "mirror": {"mujoco_mirror.node.parameters:MirrorParameters": ""},
+    "monitor": {"mujoco_mirror.monitor.parameters:MonitorParameters": ""},
 }
-_HEAD = ("parameter", "type", "default", "meaning")
+_HEAD = ("parameter", "type", "default", "valid", "meaning")
 
 
 def text() -> str:
@@ -32,10 +36,10 @@ def text() -> str:
     return page("Parameters", intro, *(_section(*node) for node in NODES.items()))
 
 
-def _section(program: str, targets: tuple[str, ...]) -> str:
-    classes = [_loaded(target) for target in targets]
+def _section(program: str, targets: dict[str, str]) -> str:
+    classes = {_loaded(target): prefix for target, prefix in targets.items()}
     words = "\n\n".join(inspect.cleandoc(c.__doc__ or "").replace("``", "`") for c in classes)
-    rows = [_row(field) for cls in classes for field in fields(cls)]
+    rows = [_row(info) for cls, prefix in classes.items() for info in describe(cls, prefix)]
     return f"## {program}\n\n{words}\n\n{table(_HEAD, rows)}"
 
 
@@ -44,10 +48,9 @@ def _loaded(target: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
-def _row(field: Field) -> tuple[str, str, str, str]:
-    kind = field.type if isinstance(field.type, str) else field.type.__name__
-    default = "empty" if field.default == "" else code(_shown(field.default))
-    return code(field.name), kind, default, field.metadata.get("description", "")
+def _row(info: ParameterInfo) -> tuple[str, ...]:
+    default = "empty" if info.default == "" else code(_shown(info.default))
+    return code(info.name), info.type.__name__, default, info.valid, info.description
 
 
 def _shown(value: object) -> str:
