@@ -57,4 +57,5 @@ class FloorShadow:
 
     @property
     def _unlit(self) -> tuple[float, float, float]:
-        return tuple(_LIT * c for c in self.color)
+        red, green, blue = self.color
+        return _LIT * red, _LIT * green, _LIT * blue

@@ -43,14 +43,14 @@ def _representatives(
     triangles = vertices[faces]
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     outer = (normals[:, :, None] * normals[:, None, :]).reshape(-1, 9)
-    quadric, right = np.zeros((count, 9)), np.zeros((count, 3))
+    summed, right = np.zeros((count, 9)), np.zeros((count, 3))
     for corner in range(3):
         owner = cluster[faces[:, corner]]
         # Distances relative to the cluster's mean keep the system well conditioned.
         distance = np.sum(normals * (triangles[:, corner] - mean[owner]), axis=1, keepdims=True)
-        quadric += _sum_by(owner, outer, count)
+        summed += _sum_by(owner, outer, count)
         right += _sum_by(owner, normals * distance, count)
-    quadric = quadric.reshape(-1, 3, 3)
+    quadric = summed.reshape(-1, 3, 3)
     # Where the planes do not fix the point (flat patches, straight edges) the mean decides.
     damping = 1e-3 * np.trace(quadric, axis1=1, axis2=2) + 1e-30
     shift = np.linalg.solve(quadric + damping[:, None, None] * np.eye(3), right[:, :, None])[

@@ -62,6 +62,7 @@ class Renderer:
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = quality.reflections
         flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
         self._flipped = np.empty((height, width, 3), np.uint8)
+        self._closed = False
 
     def draw(
         self, data: mujoco.MjData, camera: mujoco.MjvCamera, overlay: Overlay | None = None
@@ -84,11 +85,11 @@ class Renderer:
         return self._flipped[::-1].copy()
 
     def close(self) -> None:
-        if self._gl is not None:
+        if not self._closed:
             self._gl.make_current()
             self._context.free()
             self._gl.free()
-            self._gl = None
+            self._closed = True
 
     def __enter__(self) -> Renderer:
         return self

@@ -91,13 +91,14 @@ class View:
 
     def picture(self) -> np.ndarray:
         """What the first camera sees now, framed anew, large and fine: a still, not a stream."""
-        self.prepare()
+        still = self.prepare()
         aspect = self.settings.width / self.settings.height
         camera = self._cameras[0] or frame(self.scene.drawn, self.mirror.data, aspect)
-        return self._still.draw(self.mirror.data, camera)
+        return still.draw(self.mirror.data, camera)
 
-    def prepare(self) -> None:
-        """Do now what would make the first ``draw`` and the first ``picture`` slow."""
+    def prepare(self) -> Renderer:
+        """Do now what would make the first ``draw`` and the first ``picture`` slow; the still's
+        renderer."""
         if self._still is None:
             self.draw()
             width, height = self.settings.width, self.settings.height
@@ -108,6 +109,7 @@ class View:
                 self._still_quality,
                 self.scene.floor_shadow,
             )
+        return self._still
 
     def reframe(self) -> None:
         """Let the automatic camera frame the scene anew at the next picture."""

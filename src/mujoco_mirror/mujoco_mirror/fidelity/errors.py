@@ -95,8 +95,8 @@ class ErrorTable:
 
     def __str__(self) -> str:
         lines = [f"{'link':<28}{'max mm':>11}{'mean mm':>11}{'max deg':>11}{'mean deg':>11}"]
-        for name, *values in self.rows():
-            values = np.array(values) * [1e3, 1e3, 180 / np.pi, 180 / np.pi]
+        for name, *si in self.rows():
+            values = np.array(si) * [1e3, 1e3, 180 / np.pi, 180 / np.pi]
             lines.append(f"{name:<28}" + "".join(f"{v:>11.2e}" for v in values))
         return "\n".join(lines)
 

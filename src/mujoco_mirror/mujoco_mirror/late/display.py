@@ -72,11 +72,8 @@ class LateJudge:
             if len({s.joint_names for s in (shown, next_shown, held, state)}) != 1:
                 return
             weight = (state.time_s - shown.time_s) / (next_shown.time_s - shown.time_s)
-            errors = (
-                np.mean((s.joint_positions - state.joint_positions) ** 2)
-                for s in (mix(shown, next_shown, weight), held)
-            )
-            self._squares.append(tuple(float(e) for e in errors))
+            mixed = mix(shown, next_shown, weight)
+            self._squares.append((_square_error(mixed, state), _square_error(held, state)))
             return
 
     @property
@@ -89,6 +86,10 @@ class LateJudge:
 
     def restart(self) -> None:
         self._shown.clear()
+
+
+def _square_error(shown: SimState, truth: SimState) -> float:
+    return float(np.mean((shown.joint_positions - truth.joint_positions) ** 2))
 
 
 class LateDisplay:
@@ -125,8 +126,9 @@ class LateDisplay:
         if self._latest is None:
             return None
         time_s = min(self._clock.now(wall_s), self._latest.time_s + _STALE_S)
-        shown = self._policy.at(time_s)
-        self.judge.shown(shown, self._hold.at(time_s), time_s)
+        shown, held = self._policy.at(time_s), self._hold.at(time_s)
+        if shown is not None and held is not None:
+            self.judge.shown(shown, held, time_s)
         return shown
 
 

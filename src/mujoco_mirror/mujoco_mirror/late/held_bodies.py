@@ -58,7 +58,7 @@ class HeldBodies:
         that were but were let go since the latest state, by their index in the state."""
         held, let_go = {}, set()
         grasped = [body for body in self._bodies if len(body.holders)]
-        links = self._link_poses(data) if grasped else None
+        links = self._link_poses(data) if grasped else np.zeros((0, 7))
         for body in grasped:
             poses = compose(links[body.holders], body.grasps[body.holders])
             if np.all(_distance(poses, poses[0], body.radius_m) < _RELEASE_M):

@@ -26,6 +26,7 @@ class LatePolicy(Protocol):
 
     def command(self, time_s: float, names: Sequence[str], positions: np.ndarray) -> None:
         """Position targets were sent to the simulator at ``time_s``; of use to predictions."""
+        return None
 
     def at(self, time_s: float) -> SimState | None:
         """The state to draw at simulation time ``time_s``; None before the first one."""

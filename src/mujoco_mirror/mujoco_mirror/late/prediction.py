@@ -38,6 +38,10 @@ class Predict(LatePolicy):
     finger that something blocks stays blocked, whatever the model knows of it.
     """
 
+    # From the first state on.
+    _map: ModelMap
+    _held: HeldBodies
+
     def __init__(
         self,
         model: mujoco.MjModel,
@@ -50,8 +54,6 @@ class Predict(LatePolicy):
         self._corrected = mujoco.MjData(self._model)
         self._rules = rules or MapRules()
         self._actuator_of = _position_actuators(self._model)
-        self._map: ModelMap | None = None
-        self._held: HeldBodies | None = None
         self._targets = TargetForecast()
         self._blend = Blend(blend_s)
         self._horizon_s = horizon_s
@@ -74,7 +76,7 @@ class Predict(LatePolicy):
         self._held.put(state.body_poses, self._data)
         if self._shown is not None and self._shown.time_s > state.time_s:
             time_s = self._shown.time_s
-            self._blend.jump(self._shown, self._advance(time_s), time_s)
+            self._blend.jump(self._shown, self._advance(state, time_s), time_s)
 
     def command(self, time_s: float, names: Sequence[str], positions: np.ndarray) -> None:
         """Position targets that were sent at simulation time ``time_s``."""
@@ -85,7 +87,8 @@ class Predict(LatePolicy):
     def at(self, time_s: float) -> SimState | None:
         if self._latest is None:
             return None
-        self._shown = replace(self._blend.apply(self._advance(time_s), time_s), time_s=time_s)
+        reached = self._advance(self._latest, time_s)
+        self._shown = replace(self._blend.apply(reached, time_s), time_s=time_s)
         return self._shown
 
     def _restart(self, state: SimState) -> None:
@@ -116,8 +119,8 @@ class Predict(LatePolicy):
         self._data.qacc_warmstart[:] = 0.0
         mujoco.mj_kinematics(self._model, self._data)
 
-    def _advance(self, time_s: float) -> SimState:
-        latest, period_s = self._latest, self._targets.period_s
+    def _advance(self, latest: SimState, time_s: float) -> SimState:
+        period_s = self._targets.period_s
         until = min(time_s, latest.time_s + self._horizon_s)
         half_step = 0.5 * self._model.opt.timestep
         while self._data.time < until - half_step:
@@ -126,24 +129,24 @@ class Predict(LatePolicy):
             step_ends = self._step_began_s + period_s
             self._step_until(min(until, step_ends))
             if self._data.time >= step_ends - half_step:
-                self._map.write(self._read(), self._model, self._data)
+                self._map.write(self._read(latest), self._model, self._data)
                 self._step_began_s = step_ends
-        return self._read()
+        return self._read(latest)
 
-    def _read(self) -> SimState:
+    def _read(self, latest: SimState) -> SimState:
         """What physics came to, with what it has missed so far; bodies have no twists."""
         data, missed = self._data, self._missed
         steps = (data.time - self._step_began_s) / self._targets.period_s
         state = replace(
-            self._latest,
+            latest,
             joint_positions=_or(
-                self._map.read_joints(data) + steps * missed.joints, self._latest.joint_positions
+                self._map.read_joints(data) + steps * missed.joints, latest.joint_positions
             ),
             joint_velocities=_or(
                 self._map.read_velocities(data) + steps * missed.velocities,
-                self._latest.joint_velocities,
+                latest.joint_velocities,
             ),
-            body_poses=_or(self._map.read_bodies(data), self._latest.body_poses),
+            body_poses=_or(self._map.read_bodies(data), latest.body_poses),
             body_twists=np.zeros((0, 6)),
         )
         self._map.write(state, self._model, self._corrected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -81,7 +82,9 @@ class MapBuilder:
         rows, pairs = [], []
         for i, name in enumerate(wire):
             rule = self._joint_rule(name, matcher)
-            for to in rule.to if rule else ():
+            if rule is None:
+                continue
+            for to in rule.to:
                 joint = self._lookup("joint", name, to, self._joint_ids)
                 rows.append((i, joint, rule.factor, rule.offset))
                 pairs.append((name, to))
@@ -100,19 +103,19 @@ class MapBuilder:
         self, wire: Sequence[str]
     ) -> tuple[BodyTable, BodyTable, BodyTable, list[tuple[str, str]]]:
         matcher = NameMatcher(self._body_ids, self._rules.prefixes)
-        free, mocap, fixed, pairs = [], [], [], []
+        found: dict[str, list[Any]] = {"free": [], "mocap": [], "fixed": []}
+        pairs = []
         for i, name in enumerate(wire):
             rule = self._pose_rule(name, matcher)
             if rule is None:
                 continue
             body = self._lookup("body", name, rule.to, self._body_ids)
             kind, address, dof = self._place(name, body)
-            {"free": free, "mocap": mocap, "fixed": fixed}[kind].append(
-                (i, body, address, dof, rule.pose)
-            )
+            found[kind].append((i, body, address, dof, rule.pose))
             pairs.append((name, self._model.body(body).name))
         require_injective("body", pairs)
-        return _bodies(free), _bodies(mocap), _bodies(fixed), pairs
+        free, mocap, fixed = map(_bodies, found.values())
+        return free, mocap, fixed, pairs
 
     def coupled(
         self, driven: np.ndarray

@@ -12,9 +12,10 @@ T = TypeVar("T")
 class Latest(Generic[T]):
     """Readers wait for a value newer than the one they had; a slow one skips those between."""
 
+    value: T  # once there is a version
+
     def __init__(self) -> None:
         self.version = 0
-        self.value: T | None = None
         self._changed = asyncio.Event()
 
     def publish(self, value: T) -> None:

@@ -7,6 +7,7 @@ import time
 from rcl_interfaces.srv import GetParameters
 from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.task import Future
 
 from mujoco_mirror.monitor.feed import MonitorFeed
 from sim_bridge import names
@@ -26,7 +27,7 @@ class LivenessProbe:
         self._node = node
         self._feed = feed
         self._client: Client | None = None
-        self._pending = None
+        self._pending: tuple[Client, Future] | None = None
         self._asked = 0.0
         node.create_timer(_PERIOD_S, self._probe)
 
@@ -40,18 +41,19 @@ class LivenessProbe:
             return
         self._drop_pending()
         self._asked = time.monotonic()
-        self._pending = client.call_async(GetParameters.Request())
-        self._pending.add_done_callback(self._on_answer)
+        future = client.call_async(GetParameters.Request())
+        self._pending = client, future
+        future.add_done_callback(self._on_answer)
 
-    def _on_answer(self, future) -> None:
+    def _on_answer(self, future: Future) -> None:
         self._pending = None
         if not future.cancelled() and future.exception() is None:
             self._feed.on_alive()
 
     def _drop_pending(self) -> None:
         if self._pending is not None:
-            pending, self._pending = self._pending, None
-            self._client.remove_pending_request(pending)
+            (client, future), self._pending = self._pending, None
+            client.remove_pending_request(future)
 
     def _find(self) -> Client | None:
         """The client of whichever node publishes the state now."""

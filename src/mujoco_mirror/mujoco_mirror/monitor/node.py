@@ -80,7 +80,8 @@ def _run(monitor: Monitor) -> None:
         data_rate_hz=p.data_rate_hz,
         video_rate_hz=p.video_rate_hz,
     )
-    _announce(monitor, *listener.getsockname()[:2], secret)
+    host, port, *_ = listener.getsockname()
+    _announce(monitor, host, port, secret)
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)
     thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)

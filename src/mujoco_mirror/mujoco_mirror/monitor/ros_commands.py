@@ -48,14 +48,14 @@ class RosCommands:
         deadline = time.monotonic() + self._timeout_s
         while True:
             try:
-                state = self._bridge.reset().state
+                episode = self._bridge.reset().observation.episode
                 break
             except LeaseHeld:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_RETRY_S)
         self._bridge.release()
-        return f"Episode {state.episode} started."
+        return f"Episode {episode} started."
 
     def mark_success(self) -> str:
         """Publish the verdict, latched, on the episode that is on show."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -127,7 +128,7 @@ class MonitorServer:
 
 
 async def _converse(
-    socket: WebSocket, send: Callable[[], Awaitable[None]], on_message: Callable[[], None]
+    socket: WebSocket, send: Callable[[], Coroutine[Any, Any, None]], on_message: Callable[[], None]
 ) -> None:
     """Run ``send`` until the viewer leaves; ``on_message`` for each message of theirs."""
     await socket.accept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
@@ -41,7 +42,7 @@ def _states(reader: AnyReader, topic: str, joints: JointSource) -> Iterator[SimS
     kind, chosen = _choose(reader, topic)
     wanted = [c for c in reader.connections if c.topic == chosen or c.msgtype == _TF]
     for connection, _, data in reader.messages(connections=wanted):
-        message = reader.deserialize(data, connection.msgtype)
+        message: Any = reader.deserialize(data, connection.msgtype)
         if connection.msgtype == _TF:
             for parent, child, pose in frames(message.transforms):
                 joints.tf.put(parent, child, pose)

@@ -52,11 +52,9 @@ class ModelStore:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not path.parts:
                 raise InvalidRequest(f"model file {name!r}: not a path inside the model")
-        if self.find(found) is None:
-            self._write(files, found)
-        return self.find(found)
+        return self.find(found) or self._write(files, found)
 
-    def _write(self, files: dict[str, bytes], sha256: str) -> None:
+    def _write(self, files: dict[str, bytes], sha256: str) -> Path:
         """All or nothing: a folder is renamed into place once it is complete."""
         self._root.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=self._root))
@@ -64,11 +62,13 @@ class ModelStore:
             target = staged / "files" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        (staged / _MAIN).write_text(next(iter(files)))
+        main = next(iter(files))
+        (staged / _MAIN).write_text(main)
         try:
             staged.rename(self._root / sha256)
         except OSError:  # another mirror was faster
             _log.debug("model %s was stored meanwhile", sha256)
+        return self._root / sha256 / "files" / main
 
 
 def find_model(reference: ModelReference, store: ModelStore, fetch: Fetch) -> Path:
