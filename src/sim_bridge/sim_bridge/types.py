@@ -193,6 +193,26 @@ class StepReply:
 
 
 @dataclass(frozen=True)
+class EpisodeResult:
+    """What one episode came to; see ``EpisodeResult.msg``. Times are of the whole episode.
+
+    ``canceled``: stopped before its end. ``execution`` holds figures of chunk execution.
+    """
+
+    seed: int
+    success: bool = False
+    terminated: bool = False
+    truncated: bool = False
+    canceled: bool = False
+    steps: int = 0
+    total_reward: float = 0.0
+    wall_time_s: float = 0.0
+    sim_wall_time_s: float = 0.0
+    inference_time_s: float = 0.0
+    execution: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ActionChunk:
     """``actions (H, A)``; row ``i`` is meant for step ``observation_step + i``."""
 

@@ -18,13 +18,13 @@ import rclpy
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
 
 from policy_node.demo.graph import DemoGraph, mirror_summary
-from policy_node.demo.report import DemoOutcome, EpisodeFigures, Progress, summary, table
+from policy_node.demo.report import DemoOutcome, DemoProgress, summary, table
 from sim_bridge.errors import OK, BridgeError
 from sim_bridge.parameters import check, parameter
+from sim_bridge.ros.convert import from_episode_msg
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.types import SimSpec
@@ -88,7 +88,7 @@ class Demo:
             max_steps=p.max_steps,
             output_directory=str(self._folder),
         )
-        progress = Progress(p.episodes, p.max_steps or spec.max_episode_steps)
+        progress = DemoProgress(p.episodes, p.max_steps or spec.max_episode_steps)
         try:
             result = self._graph.run_rollout(
                 goal, lambda f: progress.update(f.episode, f.step, f.fps)
@@ -100,7 +100,7 @@ class Demo:
             spec=spec,
             policy=policy,
             policy_description=description,
-            episodes=tuple(_figures(episode) for episode in result.episodes),
+            episodes=tuple(from_episode_msg(episode) for episode in result.episodes),
             message="" if result.result.code == OK else result.result.message,
             files=tuple(result.files),
         )
@@ -124,18 +124,6 @@ class Demo:
         if outcome.message:
             return 2
         return 0 if outcome.success else 1
-
-
-def _figures(episode: m.EpisodeResult) -> EpisodeFigures:
-    return EpisodeFigures(
-        seed=episode.seed,
-        success=episode.success,
-        steps=episode.steps,
-        total_reward=episode.total_reward,
-        wall_time_s=episode.wall_time,
-        sim_wall_time_s=episode.sim_wall_time,
-        inference_time_s=episode.inference_time,
-    )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -11,22 +11,10 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from sim_bridge.types import SimSpec
+from policy_node.rollout.episodes import episode_line
+from sim_bridge.types import EpisodeResult, SimSpec
 
 _LINE_EVERY_STEPS = 20
-
-
-@dataclass(frozen=True)
-class EpisodeFigures:
-    """One episode; times in seconds, of the whole episode."""
-
-    seed: int
-    success: bool
-    steps: int
-    total_reward: float
-    wall_time_s: float
-    sim_wall_time_s: float
-    inference_time_s: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +23,7 @@ class DemoOutcome:
 
     spec: SimSpec
     policy: str
-    episodes: tuple[EpisodeFigures, ...]
+    episodes: tuple[EpisodeResult, ...]
     policy_description: str = ""
     message: str = ""
     mirror: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +53,7 @@ def summary(outcome: DemoOutcome) -> dict[str, Any]:
         "steps": steps,
         "success": outcome.success,
         "message": outcome.message,
-        "episodes": [vars(e) for e in episodes],
+        "episodes": [episode_line(i, e) for i, e in enumerate(episodes)],
         "timings": {
             "sim_ms_per_step": round(sim * per_step_ms, 3),
             "inference_ms_per_step": round(inference * per_step_ms, 3),
@@ -124,7 +112,7 @@ def table(summary: dict[str, Any], folder: str) -> list[str]:
     return [f"  {name:<9} {value}" for name, value in rows]
 
 
-class Progress:
+class DemoProgress:
     """A bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, episodes: int, max_steps: int, stream: TextIO = sys.stderr) -> None:

@@ -22,11 +22,12 @@ from tqdm import tqdm
 
 from policy_node.evaluate.settings import EvaluationSettings, parse
 from policy_node.evaluate.shared_policies import SharedPolicies
-from policy_node.evaluate.store import SUMMARY_FILE, ResultStore, episode_line
+from policy_node.evaluate.store import SUMMARY_FILE, ResultStore
 from policy_node.evaluate.worker import BridgeConnection, EvaluationWorker, Outcome
 from policy_node.policies.checkpoint.source import DEVICE_VARIABLE
 from policy_node.policies.registry import check_address, open_policy
 from policy_node.policy import Policy
+from policy_node.rollout.episodes import episode_line
 from policy_node.rollout.policy_client import PolicyClient
 from sim_bridge.errors import BridgeError, OperationFailed
 from sim_bridge.processes.bridges import LocalBridges
@@ -197,21 +198,16 @@ def _collect(
     with tqdm(total=settings.episodes, initial=done, desc=desc, unit="episode") as progress:
         while count:
             try:
-                outcome = results.get(timeout=_POLL_S)
+                index, outcome = results.get(timeout=_POLL_S)
             except queue.Empty:
                 check()
                 continue
-            if outcome.episode is None:
-                raise _explained(outcome)
-            store.add(episode_line(outcome.index, outcome.episode))
+            if isinstance(outcome, BridgeError):
+                raise OperationFailed(f"episode {index}: {outcome}")
+            if isinstance(outcome, Exception):
+                raise outcome
+            store.add(episode_line(index, outcome))
             count -= 1
             successes = sum(line["success"] for line in store.lines)
             progress.set_postfix(success=f"{successes}/{len(store.lines)}", refresh=False)
             progress.update()
-
-
-def _explained(outcome: Outcome) -> Exception:
-    if isinstance(outcome.error, BridgeError):
-        return OperationFailed(f"episode {outcome.index}: {outcome.error}")
-    assert outcome.error is not None
-    return outcome.error

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from policy_node.evaluate.statistics import wilson_interval
-from policy_node.rollout.episodes import Episode
 from sim_bridge.errors import IncorrectState
 
 SETTINGS_FILE = "settings.json"
@@ -24,23 +23,6 @@ EPISODES_FILE = "episodes.jsonl"
 SUMMARY_FILE = "summary.json"
 # The part of an episode's line that its seed and the policy decide.
 OUTCOME = ("index", "seed", "success", "terminated", "truncated", "steps", "total_reward")
-
-
-def episode_line(index: int, episode: Episode) -> dict[str, Any]:
-    """What ``episodes.jsonl`` says about an episode."""
-    return {
-        "index": index,
-        "seed": episode.seed,
-        "success": episode.success,
-        "terminated": episode.terminated,
-        "truncated": episode.truncated,
-        "steps": episode.steps,
-        "total_reward": episode.total_reward,
-        "wall_time_s": round(episode.wall_time_s, 4),
-        "sim_wall_time_s": round(episode.sim_wall_time_s, 4),
-        "inference_time_s": round(episode.inference_time_s, 4),
-        "execution": episode.execution,
-    }
 
 
 class ResultStore:

@@ -17,7 +17,6 @@ from rclpy.utilities import remove_ros_args
 from sim_interfaces.action import Rollout
 
 from policy_node.node.parameters import LOG_FORMAT, RolloutParameters
-from policy_node.rollout.episodes import Progress
 from policy_node.rollout.worker import RolloutWorker
 from sim_bridge import names
 from sim_bridge.errors import BridgeError
@@ -47,12 +46,8 @@ class RolloutNode(Node):
         return self._worker.run(handle.request, functools.partial(_report, handle), should_stop)
 
 
-def _report(handle: ServerGoalHandle, index: int, progress: Progress) -> None:
-    handle.publish_feedback(
-        Rollout.Feedback(
-            episode=index, step=progress.step, reward=progress.reward, fps=progress.fps
-        )
-    )
+def _report(handle: ServerGoalHandle, index: int, step: int, reward: float, fps: float) -> None:
+    handle.publish_feedback(Rollout.Feedback(episode=index, step=step, reward=reward, fps=fps))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -4,43 +4,41 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from policy_node.execution.open_loop import OpenLoop
 from policy_node.policies.registry import open_policy
-from policy_node.rollout.episodes import Episode, EpisodeRunner, Progress
+from policy_node.rollout.episodes import EpisodeRunner
 from policy_node.rollout.local_environment import LocalEnvironment
+from sim_bridge.episodes import Progress
 from sim_bridge.errors import BridgeError
 from sim_bridge.simulators.registry import open_simulator, simulator_names
+from sim_bridge.trajectories.recording import Recording
+from sim_bridge.trajectories.trajectory import Trajectory
 
 
 def record(
     simulator: str, task: str, policy: str, seed: int, max_steps: int, show_progress: bool
-) -> Episode:
-    """Run one episode and keep its trajectory. Raises the errors of ``sim_bridge.errors``."""
+) -> Trajectory:
+    """The trajectory of one episode. Raises the errors of ``sim_bridge.errors``."""
     sim = open_simulator(simulator, task)
     try:
         source = open_policy(policy, sim.spec)
         total = max_steps or sim.spec.max_episode_steps or None
+        recording = Recording(sim.spec, {"policy": policy})
         with tqdm(total=total, unit="step", disable=not show_progress) as bar:
-
-            def show(progress: Progress) -> None:
-                bar.update(progress.step - bar.n)
-
             runner = EpisodeRunner(
                 LocalEnvironment(sim, source.spec.image_keys),
                 OpenLoop(source.for_client("record")),
                 sim.spec,
                 max_steps,
-                record=True,
-                on_progress=show,
+                [recording, Progress(lambda step, reward, fps: bar.update(step - bar.n))],
             )
-            episode = runner.run(seed)
+            runner.run(seed)
         source.close()
-        return episode
+        return recording.trajectory
     finally:
         sim.close()
 
@@ -55,7 +53,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
     options = parser.parse_args(args)
     try:
-        episode = record(
+        trajectory = record(
             options.simulator,
             options.task,
             options.policy,
@@ -66,11 +64,10 @@ def main(args: list[str] | None = None) -> int:
     except BridgeError as error:
         print(f"record_trajectory: {error}", file=sys.stderr)
         return 2
-    trajectory = replace(episode.trajectory, meta={"policy": options.policy})
     path = trajectory.save(options.output)
-    outcome = "success" if episode.success else "no success"
-    print(f"{path}: {episode.steps} steps, {outcome}, {path.stat().st_size / 1e3:.1f} kB")
-    return 0 if episode.success else 1
+    outcome = "success" if trajectory.success else "no success"
+    print(f"{path}: {trajectory.num_steps} steps, {outcome}, {path.stat().st_size / 1e3:.1f} kB")
+    return 0 if trajectory.success else 1
 
 
 if __name__ == "__main__":

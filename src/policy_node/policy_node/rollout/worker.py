@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from rclpy.node import Node
 from sim_interfaces import msg as m
 from sim_interfaces.action import Rollout
@@ -18,31 +16,21 @@ from sim_interfaces.action import Rollout
 from policy_node.execution.settings import make_strategy
 from policy_node.node.parameters import RolloutParameters
 from policy_node.policy import Policy
-from policy_node.rollout.episodes import Episode, EpisodeRunner, Progress
+from policy_node.rollout.bridge_environment import BridgeEnvironment
+from policy_node.rollout.episodes import EpisodeRunner, episode_line
 from policy_node.rollout.policy_client import PolicyClient
 from policy_node.rollout.steady_policy import SteadyPolicy
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.ros import qos
+from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.convert_spec import from_spec_msg
-from sim_bridge.types import SimSpec, StepReply
+from sim_bridge.trajectories.recording import TrajectoryFile
+from sim_bridge.types import EpisodeResult, SimSpec
 
 _WAIT_FOR_PEERS_S = 20.0
-
-
-class BridgeEnvironment:
-    """A bridge as an ``Environment`` that also draws cameras for the policy."""
-
-    def __init__(self, client: BridgeClient, cameras: list[str], jpeg: bool) -> None:
-        self._client = client
-        self._images = {"cameras": cameras, "jpeg": jpeg}
-
-    def reset(self, seed: int | None = None) -> StepReply:
-        return self._client.reset(seed=seed, **self._images)
-
-    def step(self, actions: np.ndarray) -> StepReply:
-        return self._client.step(actions, **self._images)
 
 
 class RolloutWorker:
@@ -72,10 +60,13 @@ class RolloutWorker:
     def run(
         self,
         goal: Rollout.Goal,
-        on_progress: Callable[[int, Progress], None],
+        on_progress: Callable[[int, int, float, float], None],
         should_stop: Callable[[], bool],
     ) -> Rollout.Result:
-        """All episodes, or as many as finished before an error or a stop."""
+        """All episodes, or as many as finished before an error or a stop.
+
+        ``on_progress`` gets the episode's index and what ``Progress`` shows.
+        """
         result = Rollout.Result()
         try:
             seeds = _seeds(goal)
@@ -83,16 +74,20 @@ class RolloutWorker:
             steadiness = self._parameters.steadiness()
             policy = SteadyPolicy(self._policy, spec, steadiness, should_stop)
             for index, seed in enumerate(seeds):
-                report = functools.partial(on_progress, index)
                 self._called_success = None  # of an earlier run; episodes may have the same numbers
-                runner = self._runner(goal, spec, policy, report, should_stop)
-                episode = _with_trouble(runner.run(seed), policy)
+                subscribers: list[Subscriber] = [Progress(functools.partial(on_progress, index))]
+                if goal.output_directory:
+                    path = _trajectory_path(goal.output_directory, index)
+                    subscribers += [TrajectoryFile(spec, path), _EpisodeLog(index, path, policy)]
+                runner = self._runner(goal, spec, policy, subscribers, should_stop)
+                episode = runner.run(seed)
                 if episode.canceled:
                     raise Canceled(
                         f"stopped in episode {index} of {len(seeds)} after {episode.steps} steps"
                     )
-                result.episodes.append(to_episode_msg(index, episode))
-                result.files += _write(goal.output_directory, index, episode)
+                result.episodes.append(to_episode_msg(episode, index))
+                if goal.output_directory:
+                    result.files.append(str(path))
             result.result.code = OK
         except Exception as error:
             self._refuse(result, error)
@@ -120,7 +115,7 @@ class RolloutWorker:
         goal: Rollout.Goal,
         spec: SimSpec,
         policy: Policy,
-        on_progress: Callable[[Progress], None],
+        subscribers: Sequence[Subscriber],
         should_stop: Callable[[], bool],
     ) -> EpisodeRunner:
         parameters = self._parameters
@@ -128,10 +123,9 @@ class RolloutWorker:
             BridgeEnvironment(self._bridge, parameters.camera_names(), parameters.jpeg),
             make_strategy(parameters, policy),
             spec,
-            max_steps=goal.max_steps,
-            record=bool(goal.output_directory),
-            on_progress=on_progress,
-            should_stop=should_stop,
+            goal.max_steps,
+            subscribers,
+            should_stop,
             is_called_success=lambda episode: episode == self._called_success,
         )
 
@@ -153,36 +147,26 @@ def _seeds(goal: Rollout.Goal) -> list[int]:
     return seeds
 
 
-def _with_trouble(episode: Episode, policy: SteadyPolicy) -> Episode:
-    return dataclasses.replace(episode, execution={**episode.execution, **policy.report()})
+def _trajectory_path(directory: str, index: int) -> Path:
+    return Path(directory).expanduser().absolute() / f"episode_{index:03d}.npz"
 
 
-def to_episode_msg(index: int, episode: Episode) -> m.EpisodeResult:
-    return m.EpisodeResult(
-        index=index,
-        seed=episode.seed,
-        success=episode.success,
-        terminated=episode.terminated,
-        truncated=episode.truncated,
-        steps=episode.steps,
-        total_reward=episode.total_reward,
-        wall_time=episode.wall_time_s,
-        sim_wall_time=episode.sim_wall_time_s,
-        inference_time=episode.inference_time_s,
-    )
+class _EpisodeLog(Subscriber):
+    """Adds a line about the episode to ``episodes.jsonl`` beside its trajectory."""
 
+    def __init__(self, index: int, trajectory: Path, policy: SteadyPolicy) -> None:
+        self._index = index
+        self._trajectory = trajectory
+        self._policy = policy
 
-def _write(directory: str, index: int, episode: Episode) -> list[str]:
-    """The episode's trajectory, and a line about it; nothing without a directory."""
-    if not directory:
-        return []
-    folder = Path(directory).expanduser().absolute()
-    try:
-        path = episode.trajectory.save(folder / f"episode_{index:03d}.npz")
-        line = {f.name: getattr(episode, f.name) for f in dataclasses.fields(episode)}
-        line.update(line.pop("execution"), trajectory=path.name)
-        with (folder / "episodes.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise OperationFailed(f"cannot write to output_directory {directory!r}: {error}") from error
-    return [str(path)]
+    def on_end(self, result: EpisodeResult) -> None:
+        if result.canceled:
+            return
+        line = episode_line(self._index, result)
+        line.update(self._policy.report(), trajectory=self._trajectory.name)
+        path = self._trajectory.with_name("episodes.jsonl")
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise OperationFailed(f"cannot write {path}: {error}") from error

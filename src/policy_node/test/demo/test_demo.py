@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from policy_node.demo.report import DemoOutcome, EpisodeFigures, Progress, summary, table
+from policy_node.demo.report import DemoOutcome, DemoProgress, summary, table
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectories.trajectory import load_trajectory
+from sim_bridge.types import EpisodeResult
 
 DEADLINE_S = 90.0
-EPISODE = EpisodeFigures(
-    3, True, 50, 1.0, wall_time_s=2.0, sim_wall_time_s=1.0, inference_time_s=0.5
+EPISODE = EpisodeResult(
+    3, True, steps=50, total_reward=1.0, wall_time_s=2.0, sim_wall_time_s=1.0, inference_time_s=0.5
 )
 MIRROR = {
     "frames": 50,
@@ -44,7 +45,7 @@ def test_summary_gives_means_per_step(arm_spec):
 
 
 def test_a_failed_episode_or_an_error_is_no_success(arm_spec):
-    failed = EpisodeFigures(4, False, 300, 0.0, 9.0, 5.0, 1.0)
+    failed = EpisodeResult(4, steps=300, wall_time_s=9.0)
     assert not DemoOutcome(arm_spec(), "expert", (EPISODE, failed)).success
     assert not DemoOutcome(arm_spec(), "expert", ()).success
     broken = DemoOutcome(arm_spec(), "expert", (EPISODE,), message="mirror: gone")
@@ -54,7 +55,7 @@ def test_a_failed_episode_or_an_error_is_no_success(arm_spec):
 
 def test_progress_writes_plain_lines_where_there_is_no_terminal():
     stream = io.StringIO()
-    progress = Progress(2, 100, stream)
+    progress = DemoProgress(2, 100, stream)
     for episode in (0, 1):
         for step in range(1, 46):
             progress.update(episode, step, 12.5)

@@ -7,13 +7,16 @@ import pytest
 
 from policy_node.evaluate.settings import EvaluationSettings, parse
 from policy_node.evaluate.statistics import wilson_interval
-from policy_node.evaluate.store import EPISODES_FILE, ResultStore, episode_line, summary
-from policy_node.rollout.episodes import Episode
+from policy_node.evaluate.store import EPISODES_FILE, ResultStore, summary
+from policy_node.rollout.episodes import episode_line
 from sim_bridge.errors import IncorrectState, InvalidRequest, NotFound
+from sim_bridge.types import EpisodeResult
 
 
 def line(index, success=True, steps=40):
-    episode = Episode(seed=100 + index, success=success, steps=steps, total_reward=float(success))
+    episode = EpisodeResult(
+        seed=100 + index, success=success, steps=steps, total_reward=float(success)
+    )
     return episode_line(index, episode)
 
 

@@ -13,6 +13,7 @@ from policy_node.rollout.record_trajectory import main as record_main
 from policy_node.rollout.record_trajectory import record
 from sim_bridge.errors import BridgeError, FeatureUnsupported, InvalidRequest, NotFound
 from sim_bridge.simulators.registry import open_simulator
+from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 
 COMMITTED = Path(__file__).parents[2] / "data" / "so101_pick_place.npz"
@@ -117,11 +118,12 @@ def test_committed_trajectory_is_small_and_replays_bit_for_bit(so101):
     assert COMMITTED.stat().st_size < 200_000
     recorded = load_trajectory(COMMITTED)
     assert recorded.success
-    again = run(so101, f"replay:{COMMITTED}", recorded.seed, record=True)
+    recording = Recording(so101.spec)
+    again = run(so101, f"replay:{COMMITTED}", recorded.seed, subscribers=[recording])
     assert again.success and again.steps == recorded.num_steps
-    np.testing.assert_array_equal(again.trajectory.actions, recorded.actions)
-    np.testing.assert_array_equal(again.trajectory.joint_positions, recorded.joint_positions)
-    np.testing.assert_array_equal(again.trajectory.body_poses, recorded.body_poses)
+    np.testing.assert_array_equal(recording.trajectory.actions, recorded.actions)
+    np.testing.assert_array_equal(recording.trajectory.joint_positions, recorded.joint_positions)
+    np.testing.assert_array_equal(recording.trajectory.body_poses, recorded.body_poses)
 
 
 def test_record_command_makes_the_committed_file_again(tmp_path, capsys):
@@ -144,8 +146,8 @@ def test_replay_follows_the_step_of_the_observation(so101, arm_observation):
 
 
 def test_record_keeps_open_loop_chunks_bounded_by_max_steps(so101):
-    episode = record("gymnasium", "SO101PickPlace-v0", f"replay:{COMMITTED}", 0, 20, False)
-    assert episode.steps == 20 and episode.truncated and not episode.success
+    trajectory = record("gymnasium", "SO101PickPlace-v0", f"replay:{COMMITTED}", 0, 20, False)
+    assert trajectory.num_steps == 20 and not trajectory.success
 
 
 def _other_robot(path) -> Path:

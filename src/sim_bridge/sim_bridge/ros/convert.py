@@ -201,6 +201,35 @@ def to_step_info_msg(
     return out
 
 
+def to_episode_msg(result: t.EpisodeResult, index: int = 0) -> m.EpisodeResult:
+    return m.EpisodeResult(
+        index=index,
+        seed=result.seed,
+        success=result.success,
+        terminated=result.terminated,
+        truncated=result.truncated,
+        steps=result.steps,
+        total_reward=result.total_reward,
+        wall_time=result.wall_time_s,
+        sim_wall_time=result.sim_wall_time_s,
+        inference_time=result.inference_time_s,
+    )
+
+
+def from_episode_msg(episode: m.EpisodeResult) -> t.EpisodeResult:
+    return t.EpisodeResult(
+        seed=episode.seed,
+        success=episode.success,
+        terminated=episode.terminated,
+        truncated=episode.truncated,
+        steps=episode.steps,
+        total_reward=episode.total_reward,
+        wall_time_s=episode.wall_time,
+        sim_wall_time_s=episode.sim_wall_time,
+        inference_time_s=episode.inference_time,
+    )
+
+
 def to_joint_state_msg(state: t.SimState) -> JointState:
     out = JointState()
     out.header.stamp = to_time(state.time_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from rclpy.utilities import remove_ros_args
 from tqdm import tqdm
 
 from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.errors import BridgeError, Canceled
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import ImportOptions, read_options
-from sim_bridge.trajectories.replayer import Replayer, ReplayOptions, ReplayProgress, ReplayReport
+from sim_bridge.trajectories.recording import Recording
+from sim_bridge.trajectories.replayer import Replayer, ReplayOptions, ReplayReport
 from sim_bridge.trajectories.trajectory import Trajectory
 
 _IMPORT_HELP = {
@@ -40,7 +43,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         report = _replay(given, _import_options(given), stop)
         _print(report)
-        return 0 if not report.canceled else 130
+        return 0 if not report.episode.canceled else 130
     except BridgeError as error:
         print(f"replay: {error}", file=sys.stderr)
         return 130 if isinstance(error, Canceled) else 2
@@ -82,23 +85,25 @@ def _import_options(given: argparse.Namespace) -> ImportOptions:
 
 def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -> ReplayReport:
     trajectory = read_trajectory(given.file.expanduser(), options)
-    replay_options = ReplayOptions(
-        given.restore_states, given.speed, record=bool(given.output), clip=given.clip
-    )
+    replay_options = ReplayOptions(given.restore_states, given.speed, clip=given.clip)
     node = Node("replay", start_parameter_services=False, enable_rosout=False)
     client = BridgeClient(node, given.namespace)
     try:
         spec = receive_spec(node, given.namespace, given.wait_s)
         client.wait_for_bridge(given.wait_s)
+        recording = Recording(spec, {"replay_of": trajectory.task})
         with _bar(trajectory, given.restore_states) as bar:
-            replayer = Replayer(client, spec, _Shown(bar), lambda: stop.requested)
+            subscribers: list[Subscriber] = [Progress(functools.partial(_show, bar))]
+            if given.output and not given.restore_states:
+                subscribers.append(recording)
+            replayer = Replayer(client, spec, subscribers, lambda: stop.requested)
             report = replayer.run(trajectory, replay_options)
         client.release()
     finally:
         client.close()
         node.destroy_node()
-    if given.output and report.trajectory is not None:
-        print(f"wrote {report.trajectory.save(given.output)}")
+    if recording.trajectory is not None:
+        print(f"wrote {recording.trajectory.save(given.output)}")
     return report
 
 
@@ -107,23 +112,17 @@ def _bar(trajectory: Trajectory, restore: bool) -> tqdm:
     return tqdm(total=total, desc=trajectory.task[:40], unit="step")
 
 
-class _Shown:
-    """Moves a progress bar."""
-
-    def __init__(self, bar: tqdm) -> None:
-        self._bar = bar
-
-    def __call__(self, progress: ReplayProgress) -> None:
-        self._bar.update(progress.step - self._bar.n)
-        self._bar.set_postfix(reward=f"{progress.reward:.3g}")
+def _show(bar: tqdm, step: int, reward: float, fps: float) -> None:
+    bar.update(step - bar.n)
+    bar.set_postfix(reward=f"{reward:.3g}")
 
 
 def _print(report: ReplayReport) -> None:
-    how = "canceled" if report.canceled else "success" if report.success else "done"
-    error = report.max_joint_error
+    episode, error = report.episode, report.max_joint_error
+    how = "canceled" if episode.canceled else "success" if episode.success else "done"
     print(
-        f"{how}: {report.steps} steps, reward {report.total_reward:.4g}, "
-        f"{report.wall_time_s:.2f} s"
+        f"{how}: {episode.steps} steps, reward {episode.total_reward:.4g}, "
+        f"{episode.wall_time_s:.2f} s"
         + (f", largest joint error {error:.4g}" if error is not None else "")
     )
 

@@ -14,19 +14,21 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-from sim_interfaces import msg as m
 from sim_interfaces.action import Replay
 
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.episodes import Progress
 from sim_bridge.errors import OK, BridgeError, Canceled, OperationFailed
+from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.goals import GoalWorker
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import declare_pid
 from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import parse_address
-from sim_bridge.trajectories.replayer import Replayer, ReplayOptions, ReplayProgress, ReplayReport
+from sim_bridge.trajectories.recording import TrajectoryFile
+from sim_bridge.trajectories.replayer import Replayer, ReplayOptions
 from sim_bridge.trajectories.trajectory import SUFFIX, Trajectory
 
 _CONNECT_S = 20.0
@@ -73,32 +75,33 @@ class ReplayNode(Node):
     ) -> None:
         goal: Replay.Goal = handle.request
         trajectory = _read(goal)
-        record = bool(goal.output_directory)
         client = BridgeClient(self._outgoing)
         try:
             spec = receive_spec(self._outgoing, "", _CONNECT_S)
             client.wait_for_bridge(_CONNECT_S)
-            replayer = Replayer(client, spec, _Feedback(handle), should_stop)
-            report = replayer.run(trajectory, ReplayOptions(goal.restore_states, record=record))
+            files = []
+            if goal.output_directory and not goal.restore_states:
+                path = Path(goal.output_directory).expanduser() / f"replay{SUFFIX}"
+                files.append(TrajectoryFile(spec, path, {"replay_of": trajectory.task}))
+            subscribers = [Progress(_feedback_to(handle)), *files]
+            replayer = Replayer(client, spec, subscribers, should_stop)
+            episode = replayer.run(trajectory, ReplayOptions(goal.restore_states)).episode
         finally:
             with contextlib.suppress(BridgeError):
                 client.release()
             client.close()
-        if report.canceled:
-            raise Canceled(f"stopped after {report.steps} of {trajectory.num_steps} steps")
-        result.episodes = [_to_episode_msg(report, trajectory)]
-        result.success_rate = float(report.success)
-        result.files = _write(goal.output_directory, report)
+        if episode.canceled:
+            raise Canceled(f"stopped after {episode.steps} of {trajectory.num_steps} steps")
+        result.episodes = [to_episode_msg(episode)]
+        result.success_rate = float(episode.success)
+        result.files = [str(file.path) for file in files]
 
 
-class _Feedback:
-    def __init__(self, handle: ServerGoalHandle) -> None:
-        self._handle = handle
+def _feedback_to(handle: ServerGoalHandle) -> Callable[[int, float, float], None]:
+    def publish(step: int, reward: float, fps: float) -> None:
+        handle.publish_feedback(Replay.Feedback(step=step, reward=reward, fps=fps))
 
-    def __call__(self, progress: ReplayProgress) -> None:
-        self._handle.publish_feedback(
-            Replay.Feedback(step=progress.step, reward=progress.reward, fps=progress.fps)
-        )
+    return publish
 
 
 def _read(goal: Replay.Goal) -> Trajectory:
@@ -107,28 +110,6 @@ def _read(goal: Replay.Goal) -> Trajectory:
         query = f"{query}&states=all" if query else "states=all"
     path, options = parse_address(f"{text}?{query}")
     return read_trajectory(Path(path).expanduser(), options)
-
-
-def _to_episode_msg(report: ReplayReport, trajectory: Trajectory) -> m.EpisodeResult:
-    return m.EpisodeResult(
-        seed=trajectory.seed or 0,
-        success=report.success,
-        terminated=report.terminated,
-        truncated=report.truncated,
-        steps=report.steps,
-        total_reward=report.total_reward,
-        wall_time=report.wall_time_s,
-        sim_wall_time=report.sim_wall_time_s,
-    )
-
-
-def _write(directory: str, report: ReplayReport) -> list[str]:
-    if not directory or report.trajectory is None:
-        return []
-    try:
-        return [str(report.trajectory.save(Path(directory).expanduser() / f"replay{SUFFIX}"))]
-    except OSError as error:
-        raise OperationFailed(f"cannot write to output_directory {directory!r}: {error}") from error
 
 
 def main(args: list[str] | None = None) -> int:

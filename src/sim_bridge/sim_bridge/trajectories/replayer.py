@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from sim_bridge.episodes import Environment, RunningEpisode, Subscriber
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.trajectories.importers.fitting import fit
-from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder
-from sim_bridge.types import SimSpec, SimState, StepReply
+from sim_bridge.trajectories.trajectory import Trajectory
+from sim_bridge.types import EpisodeResult, SimSpec, SimState, StepReply
 
 _CHUNK = 10
+_NO_ACTION = np.zeros((0, 0))
 
 
-class ReplayClient(Protocol):
+class ReplayClient(Environment, Protocol):
     """What of ``BridgeClient`` a replay needs."""
 
     def reset(self, seed: int | None = None, state: SimState | None = None) -> StepReply: ...
-    def step(self, actions: np.ndarray) -> StepReply: ...
     def set_state(self, state: SimState) -> StepReply: ...
-
-
-@dataclass(frozen=True)
-class ReplayProgress:
-    step: int
-    steps: int
-    reward: float
-    fps: float
 
 
 @dataclass(frozen=True)
 class ReplayOptions:
     """``restore_states`` sets the recorded states instead of executing the actions. ``speed`` is
-    the pace in simulated seconds a second, 0 as fast as possible. ``record`` collects a
-    trajectory of what happened. ``clip`` cuts actions to the simulator's bounds, which would
-    refuse them otherwise."""
+    the pace in simulated seconds a second, 0 as fast as possible. ``clip`` cuts actions to the
+    simulator's bounds, which would refuse them otherwise."""
 
     restore_states: bool = False
     speed: float = 0.0
-    record: bool = False
     clip: bool = False
 
     def __post_init__(self) -> None:
@@ -54,37 +45,8 @@ class ReplayOptions:
 class ReplayReport:
     """``max_joint_error`` [rad or m] is that to the recorded states, None without any."""
 
-    steps: int
-    total_reward: float
-    terminated: bool
-    truncated: bool
-    success: bool
-    canceled: bool
-    wall_time_s: float
-    sim_wall_time_s: float
+    episode: EpisodeResult
     max_joint_error: float | None = None
-    trajectory: Trajectory | None = None
-
-
-@dataclass
-class _Tally:
-    steps: int = 0
-    reward: float = 0.0
-    total_reward: float = 0.0
-    terminated: bool = False
-    truncated: bool = False
-    success: bool = False
-    sim_wall_time_s: float = 0.0
-    joint_errors: list[float] = field(default_factory=list)
-
-    def add(self, reply: StepReply) -> None:
-        self.steps += len(reply.rewards)
-        self.total_reward += float(reply.rewards.sum())
-        self.reward = float(reply.rewards[-1])
-        self.terminated |= reply.terminated
-        self.truncated |= reply.truncated
-        self.success |= any(reply.successes)
-        self.sim_wall_time_s += reply.sim_wall_time_s
 
 
 class Replayer:
@@ -94,12 +56,12 @@ class Replayer:
         self,
         client: ReplayClient,
         spec: SimSpec,
-        on_progress: Callable[[ReplayProgress], None] = lambda progress: None,
+        subscribers: Sequence[Subscriber] = (),
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._spec = spec
-        self._on_progress = on_progress
+        self._subscribers = subscribers
         self._should_stop = should_stop
 
     def run(self, trajectory: Trajectory, options: ReplayOptions) -> ReplayReport:
@@ -108,7 +70,7 @@ class Replayer:
         first = self._client.reset(seed=trajectory.seed)
         fitted = fit(trajectory, self._spec, first.state.body_names)
         if options.restore_states:
-            return self._restore(fitted, options)
+            return self._restore(fitted, options, first)
         return self._execute(fitted, options, first)
 
     def _execute(
@@ -122,47 +84,47 @@ class Replayer:
             actions = np.clip(actions, self._spec.action.low, self._spec.action.high)
         if trajectory.num_states and not _is_at(first.state, trajectory.state(0)):
             first = self._client.reset(seed=trajectory.seed, state=trajectory.state(0))
-        recorder = TrajectoryRecorder(self._spec, trajectory.seed, first.state)
-        chunk = 1 if options.speed or options.record else _CHUNK
-        pace, tally = _Pace(options.speed, self._spec.control_period_s), _Tally()
-        done = False
-        while tally.steps < len(actions) and not done and not self._should_stop():
-            rows = actions[tally.steps : tally.steps + chunk]
+        run, pace = self._start(trajectory, options, first)
+        chunk = 1 if options.speed or run.every_step else _CHUNK
+        errors, succeeded = [], False
+        while run.steps < len(actions) and not run.ended and not self._should_stop():
+            rows = actions[run.steps : run.steps + chunk]
             reply = self._client.step(rows)
-            tally.add(reply)
-            done = reply.done
-            if options.record:
-                recorder.add(rows[0], reply.state, tally.reward)
+            run.take(rows, reply)
+            succeeded |= any(reply.successes)
             if trajectory.num_states > 1:
-                tally.joint_errors.append(_joint_error(trajectory.state(tally.steps), reply.state))
-            self._tell(tally, len(actions), pace)
-            pace.wait(tally.steps)
-        stopped = tally.steps < len(actions) and not done
-        written = None
-        if options.record and tally.steps:
-            written = recorder.finish(tally.success, {"replay_of": trajectory.task})
-        return _report(tally, pace, stopped, written)
+                errors.append(_joint_error(trajectory.state(run.steps), reply.state))
+            pace.wait(run.steps)
+        run.success = succeeded  # at any step: the recorded actions know nothing of it
+        stopped = run.steps < len(actions) and not run.ended
+        return ReplayReport(run.end(canceled=stopped), max(errors, default=None))
 
-    def _restore(self, trajectory: Trajectory, options: ReplayOptions) -> ReplayReport:
+    def _restore(
+        self, trajectory: Trajectory, options: ReplayOptions, first: StepReply
+    ) -> ReplayReport:
+        """A restored state counts as a step."""
         if trajectory.num_states < 2:
             raise InvalidRequest(
                 f"the trajectory of {trajectory.task} holds {trajectory.num_states} state(s); "
                 "restoring needs all (import with states=all)"
             )
-        pace, tally = _Pace(options.speed, self._spec.control_period_s), _Tally()
-        count = trajectory.num_states
-        while tally.steps < count and not self._should_stop():
-            state = trajectory.state(tally.steps)
+        run, pace = self._start(trajectory, options, first)
+        errors = []
+        while run.steps < trajectory.num_states and not self._should_stop():
+            state = trajectory.state(run.steps)
             reply = self._client.set_state(state)
-            tally.joint_errors.append(_joint_error(state, reply.state))
-            tally.steps += 1
-            self._tell(tally, count, pace)
-            pace.wait(tally.steps)
-        return _report(tally, pace, tally.steps < count, None)
+            errors.append(_joint_error(state, reply.state))
+            run.take(_NO_ACTION, replace(reply, rewards=np.zeros(1)))
+            pace.wait(run.steps)
+        stopped = run.steps < trajectory.num_states
+        return ReplayReport(run.end(canceled=stopped), max(errors, default=None))
 
-    def _tell(self, tally: _Tally, steps: int, pace: _Pace) -> None:
-        fps = tally.steps / max(pace.elapsed_s(), 1e-9)
-        self._on_progress(ReplayProgress(tally.steps, steps, tally.reward, fps))
+    def _start(
+        self, trajectory: Trajectory, options: ReplayOptions, first: StepReply
+    ) -> tuple[RunningEpisode, _Pace]:
+        run = RunningEpisode(trajectory.seed, self._subscribers)
+        run.start(first)
+        return run, _Pace(options.speed, self._spec.control_period_s)
 
 
 class _Pace:
@@ -172,11 +134,8 @@ class _Pace:
         self._interval_s = period_s / speed if speed else 0.0
         self._start = time.monotonic()
 
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._start
-
     def wait(self, steps: int) -> None:
-        left_s = steps * self._interval_s - self.elapsed_s()
+        left_s = steps * self._interval_s - (time.monotonic() - self._start)
         if self._interval_s and left_s > 0:
             time.sleep(left_s)
 
@@ -207,20 +166,3 @@ def _joint_error(wanted: SimState, found: SimState) -> float:
     at = dict(zip(found.joint_names, found.joint_positions, strict=True))
     pairs = zip(wanted.joint_names, wanted.joint_positions, strict=True)
     return max((abs(at[name] - value) for name, value in pairs if name in at), default=0.0)
-
-
-def _report(
-    tally: _Tally, pace: _Pace, canceled: bool, trajectory: Trajectory | None
-) -> ReplayReport:
-    return ReplayReport(
-        steps=tally.steps,
-        total_reward=tally.total_reward,
-        terminated=tally.terminated,
-        truncated=tally.truncated,
-        success=tally.success,
-        canceled=canceled,
-        wall_time_s=pace.elapsed_s(),
-        sim_wall_time_s=tally.sim_wall_time_s,
-        max_joint_error=max(tally.joint_errors) if tally.joint_errors else None,
-        trajectory=trajectory,
-    )

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from sim_bridge.bridge.session import Session
+from sim_bridge.episodes import Progress
 from sim_bridge.errors import InvalidAction, InvalidRequest
 from sim_bridge.simulators.synthetic import SyntheticSimulator
+from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.replayer import Replayer, ReplayOptions
 from sim_bridge.trajectories.trajectory import TrajectoryRecorder
 
@@ -56,7 +58,8 @@ def recorded(spec):
 
 def test_actions_give_the_recorded_states_again(client, spec, recorded):
     report = Replayer(client, spec).run(recorded, ReplayOptions())
-    assert (report.steps, report.max_joint_error, report.canceled) == (25, 0.0, False)
+    assert (report.episode.steps, report.max_joint_error) == (25, 0.0)
+    assert not report.episode.canceled
     # Several steps a request; the seed alone led to the start, so it was not written.
     assert client.calls == [("reset", 6, None), ("step", 10), ("step", 10), ("step", 5)]
 
@@ -80,7 +83,7 @@ def test_columns_are_matched_by_name(client, spec, recorded):
 
 def test_states_are_restored_without_stepping(client, spec, recorded):
     report = Replayer(client, spec).run(recorded, ReplayOptions(restore_states=True))
-    assert (report.steps, report.max_joint_error) == (26, 0.0)
+    assert (report.episode.steps, report.max_joint_error) == (26, 0.0)
     assert [call[0] for call in client.calls] == ["reset"] + ["set_state"] * 26
 
 
@@ -92,28 +95,31 @@ def test_states_can_only_be_restored_when_there_are_some(client, spec, recorded)
 
 def test_progress_and_stopping(client, spec, recorded):
     seen = []
-    replayer = Replayer(client, spec, seen.append, lambda: len(seen) == 2)
-    report = replayer.run(recorded, ReplayOptions())
-    assert (report.canceled, report.steps) == (True, 20)
-    assert [(p.step, p.steps) for p in seen] == [(10, 25), (20, 25)]
+    progress = Progress(lambda step, reward, fps: seen.append(step))
+    replayer = Replayer(client, spec, [progress], lambda: len(seen) == 2)
+    episode = replayer.run(recorded, ReplayOptions()).episode
+    assert (episode.canceled, episode.steps) == (True, 20)
+    assert seen == [10, 20]
 
 
 def test_what_happened_is_recorded(client, spec, recorded):
-    report = Replayer(client, spec).run(recorded, ReplayOptions(record=True))
-    np.testing.assert_array_equal(report.trajectory.joint_positions, recorded.joint_positions)
-    np.testing.assert_array_equal(report.trajectory.actions, recorded.actions)
+    recording = Recording(spec)
+    Replayer(client, spec, [recording]).run(recorded, ReplayOptions())
+    written = recording.trajectory
+    np.testing.assert_array_equal(written.joint_positions, recorded.joint_positions)
+    np.testing.assert_array_equal(written.actions, recorded.actions)
 
 
 def test_actions_out_of_bounds_are_refused_or_cut(client, spec, recorded):
     wild = replace(recorded, actions=recorded.actions * 3)
     with pytest.raises(InvalidAction, match="valid: -3 to 3 rad"):
         Replayer(client, spec).run(wild, ReplayOptions())
-    assert Replayer(LocalClient(), spec).run(wild, ReplayOptions(clip=True)).steps == 25
+    assert Replayer(LocalClient(), spec).run(wild, ReplayOptions(clip=True)).episode.steps == 25
 
 
 def test_real_time_takes_its_time(client, spec, recorded):
     report = Replayer(client, spec).run(recorded, ReplayOptions(speed=2.0))
-    assert report.wall_time_s >= 0.5 * 25 * spec.control_period_s - 1e-3
+    assert report.episode.wall_time_s >= 0.5 * 25 * spec.control_period_s - 1e-3
     assert [call[0] for call in client.calls].count("step") == 25
 
 
