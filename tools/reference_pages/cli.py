@@ -23,13 +23,14 @@ def in_workspace(run: Path, program: Path) -> None:
 
 def pages() -> dict[str, str]:
     """File name in docs/reference: its text."""
-    from . import commands, interfaces, launch_files, parameters, topics
+    from . import commands, interfaces, launch_files, parameters, policy_addresses, topics
 
     return {
         "commands.md": commands.text(ROOT),
         "launch-files.md": launch_files.text(ROOT / "launch"),
         "messages.md": interfaces.text(ROOT / "src/sim_interfaces"),
         "parameters.md": parameters.text(),
+        "policy-addresses.md": policy_addresses.text(),
         "topics.md": topics.text(ROOT / "src"),
     }
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sim_bridge.types import Observation
+from sim_bridge.types import Observation, SimSpec
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,17 @@ class PolicySource(Protocol):
     def for_client(self, client_id: str) -> Policy: ...
 
     def close(self) -> None: ...
+
+
+class OpenPolicy(Protocol):
+    """What the name in an address stands for: ``open_source`` of a file here, or the entry point
+    of an installed package (group ``twinstep.policies``)."""
+
+    def __call__(self, target: Any, spec: SimSpec) -> PolicySource:
+        """Load a policy for the task that ``spec`` describes.
+
+        ``target`` is a ``ServerAddress`` for ``NAME://HOST:PORT?...``, the text behind the colon
+        for ``NAME:TEXT`` (empty for ``NAME``), a ``Path`` for a checkpoint. Raises InvalidRequest
+        or NotFound for a target that is wrong, OperationFailed for a server that does not answer,
+        and FeatureUnsupported for a task that the policy cannot do.
+        """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed, unknown
@@ -48,13 +48,18 @@ def load(group: str, name: str) -> Callable[..., Any]:
     Raises NotFound when no installed package offers it, InvalidRequest when two do, and what
     ``import_function`` raises.
     """
+    return import_function(entry_point(group, name), f"{name!r} of {group}")
+
+
+def entry_point(group: str, name: str) -> str:
+    """The ``MODULE:FUNCTION`` of an entry point; raises as ``load`` does, but imports nothing."""
     found = tuple(entry_points(group=group, name=name))
     if not found:
         raise unknown(f"entry point of {group}", name, names(group))
     if len({point.value for point in found}) > 1:
-        offers = " and ".join(sorted(_package(point) for point in found))
+        offers = " and ".join(sorted(point.dist.name if point.dist else "?" for point in found))
         raise InvalidRequest(f"{name!r} is offered by {offers} in {group}; uninstall one of them")
-    return import_function(found[0].value, f"{name!r} of package {_package(found[0])}")
+    return found[0].value
 
 
 def import_function(text: str, what: str = "") -> Callable[..., Any]:
@@ -66,7 +71,7 @@ def import_function(text: str, what: str = "") -> Callable[..., Any]:
     what = what or repr(text)
     module_name, _, attribute = text.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
-        raise InvalidRequest(f"{what} is {text!r}; valid: MODULE:FUNCTION")
+        raise InvalidRequest(f"{what}: {text!r} is malformed; valid: MODULE:FUNCTION")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -80,7 +85,3 @@ def import_function(text: str, what: str = "") -> Callable[..., Any]:
     if not callable(found):
         raise InvalidRequest(f"{what}: {text} is a {type(found).__name__}, not a function")
     return found
-
-
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "without a name"

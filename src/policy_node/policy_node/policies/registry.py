@@ -1,57 +1,82 @@
 """Policy addresses: which implementation an address means, imported only when it is chosen.
 
-| address                          | policy                                              |
-|----------------------------------|-----------------------------------------------------|
-| ``trained``                      | the checkpoint that comes with this package         |
-| ``expert``                       | the task's own scripted controller                  |
-| ``hold``                         | stays where it is                                   |
-| ``replay:FILE[?horizon=N]``      | a recorded trajectory                               |
-| ``python:MODULE:FUNCTION``       | code of one's own, see ``custom``                   |
-| ``host:port``, ``scheme://...``  | a model server, see ``server_address``              |
-| a path                           | a checkpoint                                        |
+``forms()`` lists them: names, model servers (``servers/address.py``), checkpoints.
 """
 
 from __future__ import annotations
 
-import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy_node.policies.servers.address import is_server_address, parse_server_address
-from policy_node.policy import PolicySource
+from policy_node.policies.servers.address import SCHEMES, is_server_address, parse_server_address
+from policy_node.policy import OpenPolicy, PolicySource
+from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.types import SimSpec
 
-# Each module has ``open_source(address, spec) -> PolicySource``; what ``address`` is differs:
-# the text after "name:" for built-in ones, a Path for checkpoints, a ServerAddress for servers.
-_BUILT_IN = {
-    "expert": "builtin.expert",
-    "hold": "builtin.hold",
-    "replay": "builtin.replay",
-    "python": "builtin.custom",
+
+@dataclass(frozen=True)
+class Named:
+    """A policy by name; ``form`` is the whole address, ``opens`` an ``OpenPolicy``."""
+
+    form: str
+    meaning: str
+    opens: str
+
+
+NAMED = {
+    "trained": Named(
+        "trained",
+        "the checkpoint that comes with this package",
+        "policy_node.policies.checkpoint.source:open_trained",
+    ),
+    "expert": Named(
+        "expert",
+        "the task's own scripted controller",
+        "policy_node.policies.builtin.expert:open_source",
+    ),
+    "hold": Named("hold", "stays where it is", "policy_node.policies.builtin.hold:open_source"),
+    "replay": Named(
+        "replay:FILE",
+        "a recorded trajectory; `?horizon=N` is the length of its chunks",
+        "policy_node.policies.builtin.replay:open_source",
+    ),
+    "python": Named(
+        plugins.PYTHON_FORM,
+        "code of one's own: `FUNCTION(spec)` returns a `PolicySource`",
+        "policy_node.policies.builtin.custom:open_source",
+    ),
 }
-_CHECKPOINT = "checkpoint.source"
-_PACKAGE = "policy_node.policies"
+_CHECKPOINT = "policy_node.policies.checkpoint.source:open_source"
 _CHECKPOINT_SUFFIXES = (".pt", ".pt2", ".pth", ".onnx", ".safetensors", ".ckpt")
-_TRAINED = "checkpoints/so101_pick_place"
 VALID_FORMS = (
-    "trained",
-    "expert",
-    "hold",
-    "replay:FILE",
-    "python:MODULE:FUNCTION",
+    *(named.form for named in NAMED.values()),
     "host:port",
-    "ws:// zmq:// http:// grpc:// ilstudio:// (model servers)",
+    f"{' '.join(f'{scheme}://' for scheme in SCHEMES)} (model servers)",
     "the path of a checkpoint",
 )
+
+
+def forms() -> list[tuple[str, str]]:
+    """Each form of an address, and what it means, for people."""
+    servers = ((f"{name}://host:{s.default_port}", s.meaning) for name, s in SCHEMES.items())
+    return [
+        *((named.form, named.meaning) for named in NAMED.values()),
+        *servers,
+        ("host:port", "a model server that speaks the protocol of `ws://`"),
+        ("a path", "a checkpoint: a file or a folder"),
+    ]
 
 
 def check_address(address: str) -> None:
     """Raise what can be known without a simulator: NotFound for an unknown name or a missing
     file, InvalidRequest for a malformed address or a damaged trajectory."""
-    module, target = _resolve(address)
-    if module == _BUILT_IN["replay"]:
-        _import(module, address).load_replay(target)
+    opens, target = _resolve(address)
+    if opens == NAMED["replay"].opens:
+        from policy_node.policies.builtin.replay import load_replay
+
+        load_replay(target)
 
 
 def open_policy(address: str, spec: SimSpec) -> PolicySource:
@@ -60,48 +85,35 @@ def open_policy(address: str, spec: SimSpec) -> PolicySource:
     Raises NotFound for an unknown address, a missing file or a missing Python module, and what
     the policy itself finds wrong with the task.
     """
-    module, target = _resolve(address)
-    return _import(module, address).open_source(target, spec)
+    opens, target = _resolve(address)
+    open_source: OpenPolicy = plugins.import_function(opens, f"policy {address!r}")
+    return open_source(target, spec)
 
 
 def check_request(address: str) -> None:
     """InvalidRequest for what only who starts the node may choose: code to run."""
-    if address.startswith("python:"):
+    if address.startswith(plugins.PYTHON):
         raise InvalidRequest(
             f"policy {address!r} cannot be asked for; start the policy node with it instead"
         )
 
 
 def _resolve(address: str) -> tuple[str, Any]:
-    """Module name and what to hand to it."""
-    if address == "trained":
-        return _CHECKPOINT, _trained_checkpoint()
+    """The ``OpenPolicy`` as ``MODULE:FUNCTION``, and its target."""
     name, _, rest = address.partition(":")
-    if name in _BUILT_IN:
-        return _BUILT_IN[name], rest
-    if is_server_address(address):
-        server = parse_server_address(address)
-        return f"servers.{server.kind}", server
+    if name in NAMED:
+        if rest and ":" not in NAMED[name].form:
+            raise InvalidRequest(f"policy {name!r} takes no argument, got {rest!r}")
+        return NAMED[name].opens, rest
+    server = parse_server_address(address) if is_server_address(address) else None
+    if server and server.scheme in SCHEMES:
+        return SCHEMES[server.scheme].opens, server
+    if name in plugins.names(plugins.POLICIES):
+        return plugins.entry_point(plugins.POLICIES, name), server or rest
     path = Path(address).expanduser()
     if path.exists() and address:
         return _CHECKPOINT, path
     if "/" in address or path.suffix in _CHECKPOINT_SUFFIXES:
         raise NotFound(f"no checkpoint {address!r}: there is no such file or folder")
-    raise NotFound(f"unknown policy {address!r}; valid: {', '.join(VALID_FORMS)}")
-
-
-def _trained_checkpoint() -> Path:
-    """In the source tree, or where the package is installed."""
-    source = Path(__file__).resolve().parents[2] / _TRAINED
-    if source.is_dir():
-        return source
-    from ament_index_python.packages import get_package_share_path
-
-    return get_package_share_path("policy_node") / _TRAINED
-
-
-def _import(module: str, address: str) -> Any:
-    try:
-        return importlib.import_module(f"{_PACKAGE}.{module}")
-    except ModuleNotFoundError as error:
-        raise NotFound(f"policy {address!r} needs the Python module {error.name!r}") from error
+    installed = plugins.names(plugins.POLICIES)
+    raise NotFound(f"unknown policy {address!r}; valid: {', '.join((*VALID_FORMS, *installed))}")

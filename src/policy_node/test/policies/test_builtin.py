@@ -1,3 +1,5 @@
+import importlib
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,12 +7,14 @@ import numpy as np
 import pytest
 
 from policy_node.execution.open_loop import OpenLoop
-from policy_node.policies import registry
+from policy_node.policies import builtin, registry, servers
 from policy_node.policies.builtin.hold import hold_action
+from policy_node.policies.servers.address import SCHEMES
 from policy_node.rollout.episodes import EpisodeRunner
 from policy_node.rollout.local_environment import LocalEnvironment
 from policy_node.rollout.record_trajectory import main as record_main
 from policy_node.rollout.record_trajectory import record
+from sim_bridge import plugins
 from sim_bridge.errors import BridgeError, FeatureUnsupported, InvalidRequest, NotFound
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.trajectories.recording import Recording
@@ -180,7 +184,7 @@ def test_bad_addresses_are_refused_with_the_valid_forms(so101, tmp_path):
         (f"replay:{COMMITTED}?speed=2", NotFound, "'speed'; valid: horizon"),
         ("no/such/model.onnx", NotFound, "no checkpoint 'no/such/model.onnx'"),
         ("ftp://host", BridgeError, "'ftp'"),
-        ("python:os", InvalidRequest, "valid: python:MODULE:FUNCTION"),
+        ("python:os", InvalidRequest, "valid: MODULE:FUNCTION"),
         ("python:no_such_module:f", NotFound, "no_such_module"),
         ("python:os:no_such", NotFound, "no_such"),
         ("expert:7", InvalidRequest, "takes no argument"),
@@ -190,3 +194,22 @@ def test_bad_addresses_are_refused_with_the_valid_forms(so101, tmp_path):
     registry.check_address(f"replay:{foreign}")  # only the simulator can tell
     with pytest.raises(InvalidRequest, match="truncated"):
         registry.check_address(f"replay:{cut}")
+
+
+def test_every_file_with_a_policy_is_in_the_tables():
+    """A file that was forgotten there could not be asked for."""
+    listed = {named.opens for named in registry.NAMED.values()}
+    listed |= {scheme.opens for scheme in SCHEMES.values()}
+    for package in (builtin, servers):
+        for module in pkgutil.iter_modules(package.__path__):
+            name = f"{package.__name__}.{module.name}"
+            if hasattr(importlib.import_module(name), "open_source"):
+                assert f"{name}:open_source" in listed
+    for opens in listed:
+        assert callable(plugins.import_function(opens))
+
+
+def test_every_form_is_among_the_valid_ones():
+    said = " ".join(registry.VALID_FORMS)
+    for form, _ in registry.forms():
+        assert form.partition("//")[0] in said or form == "a path"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policy_node.policy import PolicySpec
-from sim_bridge.errors import FeatureUnsupported, InvalidRequest
+from sim_bridge.errors import FeatureUnsupported
 from sim_bridge.types import JointSpec, Observation, SimSpec
 
 _RATES = ("joint_velocity", "joint_effort")
@@ -14,8 +14,6 @@ _MODES = ("joint_position", "joint_velocity", "joint_effort", "ee_delta")
 
 def open_source(address: str, spec: SimSpec) -> HoldSource:
     """FeatureUnsupported for a task whose action layout has no known way to stay put."""
-    if address:
-        raise InvalidRequest(f"policy 'hold' takes no argument, got {address!r}")
     check_can_hold(spec)
     return HoldSource(spec)
 

@@ -18,6 +18,7 @@ from policy_node.policy import PolicySource, PolicySpec
 from sim_bridge.types import Observation, SimSpec
 
 DEVICE_VARIABLE = "POLICY_DEVICE"
+_TRAINED = "checkpoints/so101_pick_place"
 _MAX_BATCH = 64
 
 
@@ -30,6 +31,16 @@ def open_source(path: Path, spec: SimSpec) -> PolicySource:
     if isinstance(source, ChunkPolicySource):
         source.chunk_spec.check_task(spec)
     return source
+
+
+def open_trained(target: str, spec: SimSpec) -> PolicySource:
+    """The checkpoint that comes with this package: in the source tree, or where it is installed."""
+    path = Path(__file__).resolve().parents[3] / _TRAINED
+    if not path.is_dir():
+        from ament_index_python.packages import get_package_share_path
+
+        path = get_package_share_path("policy_node") / _TRAINED
+    return open_source(path, spec)
 
 
 def open_checkpoint(path: str | Path, device: str = "auto") -> PolicySource:

@@ -1,13 +1,6 @@
 """Addresses of model servers: which protocol, which host and port, which options.
 
-| address                    | protocol                                    | default port |
-|----------------------------|---------------------------------------------|--------------|
-| ``host:port``, ``ws://``   | openpi WebSocket (``?dialect=so101``: fork) | 8000         |
-| ``zmq://``                 | GR00T N1.6+ over ZMQ (``?version=n1.5``)    | 5555         |
-| ``http://``, ``https://``  | GR00T over HTTP                             | 8000         |
-| ``grpc://``                | LeRobot asynchronous inference              | 8080         |
-| ``ilstudio://``            | ILStudio, length-prefixed pickle            | 5000         |
-
+``SCHEMES`` has those of this package; ``host:port`` alone is ``ws://``.
 Options follow as a query: ``ws://gpu:8000?map=openpi_droid&timeout_s=20``. Those that every
 protocol knows are in ``COMMON_OPTIONS``; ``timeout_s`` bounds one call, ``give_up_s`` is how long
 a lost server is waited for. The token is better left out of the address: the environment
@@ -21,26 +14,42 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest, unknown
 
 TOKEN_VARIABLE = "POLICY_SERVER_TOKEN"
 COMMON_OPTIONS = ("map", "timeout_s", "give_up_s", "token")
 
-_PROTOCOLS = {
-    "ws": ("openpi", 8000),
-    "wss": ("openpi", 443),
-    "zmq": ("groot_zmq", 5555),
-    "http": ("groot_http", 8000),
-    "https": ("groot_http", 443),
-    "grpc": ("lerobot", 8080),
-    "ilstudio": ("ilstudio", 5000),
+
+@dataclass(frozen=True)
+class Scheme:
+    """``adapter`` is a file beside this one with an ``open_source`` (see ``OpenPolicy``)."""
+
+    adapter: str
+    default_port: int
+    meaning: str
+
+    @property
+    def opens(self) -> str:
+        return f"{__package__}.{self.adapter}:open_source"
+
+
+# Installed packages add to them (``twinstep.policies``); their addresses always name the port.
+SCHEMES = {
+    "ws": Scheme("openpi", 8000, "openpi over WebSocket; its fork with `?dialect=so101`"),
+    "wss": Scheme("openpi", 443, "the same, encrypted"),
+    "zmq": Scheme("groot_zmq", 5555, "GR00T N1.6 and later over ZMQ; N1.5 with `?version=n1.5`"),
+    "http": Scheme("groot_http", 8000, "GR00T over HTTP"),
+    "https": Scheme("groot_http", 443, "the same, encrypted"),
+    "grpc": Scheme("lerobot", 8080, "LeRobot's asynchronous inference"),
+    "ilstudio": Scheme("ilstudio", 5000, "ILStudio, length-prefixed pickle"),
 }
 _BARE = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}(\?.*)?")
 
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """``kind`` names the adapter module, ``scheme`` is as written (``ws`` for ``host:port``)."""
+    """``scheme`` is as written (``ws`` for ``host:port``), ``kind`` names the adapter."""
 
     kind: str
     scheme: str
@@ -84,14 +93,19 @@ def is_server_address(text: str) -> bool:
 def parse_server_address(text: str) -> ServerAddress:
     """Raises NotFound for an unknown scheme and InvalidRequest for a malformed address."""
     parts = urlsplit(text if "://" in text else f"ws://{text}")
-    if parts.scheme not in _PROTOCOLS:
-        raise unknown(f"scheme of policy address {text!r}", parts.scheme, _PROTOCOLS)
-    kind, default_port = _PROTOCOLS[parts.scheme]
-    try:
-        port = parts.port or default_port
-    except ValueError as error:
-        raise InvalidRequest(f"policy address {text!r}: {error}") from None
+    scheme = SCHEMES.get(parts.scheme)
+    if scheme is None and parts.scheme not in (installed := plugins.names(plugins.POLICIES)):
+        raise unknown(f"scheme of policy address {text!r}", parts.scheme, (*SCHEMES, *installed))
     if not parts.hostname:
         raise InvalidRequest(f"policy address {text!r} has no host; write e.g. ws://127.0.0.1:8000")
+    try:
+        port = parts.port or (scheme.default_port if scheme else 0)
+    except ValueError as error:
+        raise InvalidRequest(f"policy address {text!r}: {error}") from None
+    if not port:
+        raise InvalidRequest(
+            f"policy address {text!r} has no port; write {parts.scheme}://{parts.hostname}:PORT"
+        )
+    kind = scheme.adapter if scheme else parts.scheme
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     return ServerAddress(kind, parts.scheme, parts.hostname, port, parts.path.rstrip("/"), options)
