@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from typing import Any
 
 from policy_node.node.outward.access import Access
 from policy_node.node.outward.backend import Backend
-from policy_node.node.outward.servers import OFF, PolicyServers, ServeSettings
+from policy_node.node.outward.protocols import OFF, PROTOCOLS, Served
+from policy_node.node.outward.servers import PolicyServers, ServeSettings
 from policy_node.policy import PolicySpec
 from sim_bridge.errors import BridgeError
 from sim_bridge.parameters import check, parameter
@@ -19,22 +21,13 @@ log = logging.getLogger(__name__)
 TOKEN_VARIABLE = "POLICY_NODE_TOKEN"
 
 
-def _port(protocol: str) -> int:
-    return parameter(OFF, f"port for {protocol}; -1: none, 0: any free one", low=OFF, high=65535)
-
-
 @dataclass(frozen=True)
-class ServeParameters:
+class Serving:
     """Serving the policy to clients without ROS. The token that they must show is the environment
     variable POLICY_NODE_TOKEN, since anyone can read a parameter."""
 
-    serve_openpi_port: int = _port("openpi's WebSocket protocol")
-    serve_groot_zmq_port: int = _port("GR00T's protocol over ZMQ")
-    serve_groot_http_port: int = _port("GR00T's protocol over HTTP")
     serve_host: str = parameter("127.0.0.1", "address that these ports listen on")
     serve_anonymously: bool = parameter(False, f"serve without a token ({TOKEN_VARIABLE})")
-    serve_openpi_map: str = parameter("openpi", "key map for openpi, by name or file")
-    serve_groot_map: str = parameter("groot", "key map for GR00T, by name or file")
     serve_timeout_s: float = parameter(60.0, "bounds one request [s]", above=0.0)
 
     def __post_init__(self) -> None:
@@ -43,20 +36,46 @@ class ServeParameters:
 
     def settings(self) -> ServeSettings | None:
         """None when nothing is to be served. Raises InvalidRequest, also for a missing token."""
-        ports = self.serve_openpi_port, self.serve_groot_zmq_port, self.serve_groot_http_port
-        if ports == (OFF, OFF, OFF):
+        ports = {name: getattr(self, f"serve_{name}_port") for name in PROTOCOLS}
+        if set(ports.values()) == {OFF}:
             return None
+        key_maps = {name: getattr(self, f"serve_{name}_map") for name in _key_maps()}
         token = os.environ.get(TOKEN_VARIABLE, "")
         access = Access(token, self.serve_anonymously, self.serve_host)
-        return ServeSettings(
-            access, *ports, self.serve_openpi_map, self.serve_groot_map, self.serve_timeout_s
-        )
+        return ServeSettings(access, ports, key_maps, self.serve_timeout_s)
+
+
+def _key_maps() -> list[str]:
+    return list(dict.fromkeys(served.key_map for served in PROTOCOLS.values()))
+
+
+def _port(served: Served) -> Any:
+    about = f"port for {served.meaning}; -1: none, 0: any free one"
+    return parameter(OFF, about, low=OFF, high=65535)
+
+
+def _map(name: str) -> Any:
+    users = " and ".join(s.meaning for s in PROTOCOLS.values() if s.key_map == name)
+    return parameter(name, f"key map for {users}, by name or file")
+
+
+def serve_parameters() -> type[Serving]:
+    """``Serving`` with a port for each protocol of the table, and a parameter for each key map."""
+    ports = [(f"serve_{name}_port", int, _port(served)) for name, served in PROTOCOLS.items()]
+    maps = [(f"serve_{name}_map", str, _map(name)) for name in _key_maps()]
+    doc = {"__doc__": Serving.__doc__}
+    return make_dataclass(
+        "ServeParameters", ports + maps, bases=(Serving,), namespace=doc, frozen=True
+    )
+
+
+ServeParameters = serve_parameters()
 
 
 class OutwardServers:
     """The servers of one node; begun anew when the simulator's task changes."""
 
-    def __init__(self, parameters: ServeParameters, backend: Backend) -> None:
+    def __init__(self, parameters: Serving, backend: Backend) -> None:
         self._settings = parameters.settings()
         self._backend = backend
         self._servers: PolicyServers | None = None

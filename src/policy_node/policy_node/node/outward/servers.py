@@ -6,44 +6,49 @@ import asyncio
 import contextlib
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from policy_node.node.outward.access import Access
 from policy_node.node.outward.backend import Backend
+from policy_node.node.outward.protocols import OFF, PROTOCOLS, OutwardServer, Served
 from policy_node.node.outward.task import ServedTask
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policy import PolicySpec
-from sim_bridge.errors import InvalidRequest, OperationFailed
+from sim_bridge import plugins
+from sim_bridge.errors import InvalidRequest, OperationFailed, unknown
 from sim_bridge.types import SimSpec
 
 log = logging.getLogger(__name__)
 
-OFF = -1
-
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """Ports (``OFF``: not served, 0: any free one) and key maps; see ``Access`` for who may ask.
+    """``ports`` by name of the protocol (``OFF`` or absent: not served, 0: any free one) and
+    ``key_maps`` that replace the default ones; see ``Access`` for who may ask.
 
-    ``timeout_s`` bounds one request. Raises InvalidRequest for a port that is none.
+    ``timeout_s`` bounds one request. NotFound for an unknown protocol, InvalidRequest for a port
+    that is not one.
     """
 
     access: Access
-    openpi_port: int = OFF
-    groot_zmq_port: int = OFF
-    groot_http_port: int = OFF
-    openpi_map: str = "openpi"
-    groot_map: str = "groot"
+    ports: Mapping[str, int]
+    key_maps: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("openpi_port", "groot_zmq_port", "groot_http_port"):
-            if not OFF <= getattr(self, name) <= 65535:
+        for name, port in self.ports.items():
+            if name not in PROTOCOLS:
+                raise unknown("protocol to serve", name, PROTOCOLS)
+            if not OFF <= port <= 65535:
                 raise InvalidRequest(
-                    f"{name} is {getattr(self, name)}; valid: {OFF} (off), 0 (any), 1 to 65535"
+                    f"the port of {name} is {port}; valid: {OFF} (off), 0 (any), 1 to 65535"
                 )
         if not 0 < self.timeout_s < float("inf"):
             raise InvalidRequest(f"timeout_s is {self.timeout_s}; valid: a positive time [s]")
+
+    def wanted(self) -> list[tuple[Served, int]]:
+        return [(PROTOCOLS[name], port) for name, port in self.ports.items() if port != OFF]
 
 
 class PolicyServers:
@@ -103,7 +108,7 @@ class PolicyServers:
             self._ready.set()
             await self._stop.wait()
 
-    def _announce(self, server, port: int) -> None:
+    def _announce(self, server: OutwardServer, port: int) -> None:
         access = self._settings.access
         host = f"[{access.host}]" if ":" in access.host else access.host
         self.addresses[server.protocol] = f"{server.scheme}://{host}:{port}"
@@ -116,23 +121,13 @@ class PolicyServers:
         if access.is_exposed:
             log.warning("%s is not encrypted: anyone on the way can read it", server.protocol)
 
-    def _servers(self):
+    def _servers(self) -> Iterator[tuple[OutwardServer, int]]:
         """Heavy imports only for what is served."""
         settings = self._settings
-        wanted = []
-        if settings.openpi_port != OFF:
-            from policy_node.node.outward.openpi_server import OpenpiServer
-
-            wanted.append((OpenpiServer, settings.openpi_map, settings.openpi_port))
-        if settings.groot_zmq_port != OFF:
-            from policy_node.node.outward.groot_zmq_server import GrootZmqServer
-
-            wanted.append((GrootZmqServer, settings.groot_map, settings.groot_zmq_port))
-        if settings.groot_http_port != OFF:
-            from policy_node.node.outward.groot_http_server import GrootHttpServer
-
-            wanted.append((GrootHttpServer, settings.groot_map, settings.groot_http_port))
-        for cls, key_map, port in wanted:
-            bound = load_key_map(key_map).bound_to(self._sim_spec)
-            task = ServedTask(self._policy, self._sim_spec, bound)
-            yield cls(task, self._backend, settings.access, settings.timeout_s), port
+        for served, port in settings.wanted():
+            name = settings.key_maps.get(served.key_map, served.key_map)
+            task = ServedTask(
+                self._policy, self._sim_spec, load_key_map(name).bound_to(self._sim_spec)
+            )
+            make = plugins.import_function(served.server)
+            yield make(task, self._backend, settings.access, settings.timeout_s), port

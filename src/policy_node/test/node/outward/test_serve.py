@@ -6,8 +6,10 @@ stands for it, and our own adapters close the circle.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
+import pkgutil
 import socket
 import threading
 import time
@@ -20,8 +22,12 @@ import numpy as np
 import pytest
 import zmq
 
+from policy_node.node import outward
 from policy_node.node.inference_worker import InferenceWorker, WorkerSettings
 from policy_node.node.outward.access import Access
+from policy_node.node.outward.openpi_server import OpenpiServer
+from policy_node.node.outward.outward import serve_parameters
+from policy_node.node.outward.protocols import PROTOCOLS, Served
 from policy_node.node.outward.servers import PolicyServers, ServeSettings
 from policy_node.node.sessions import PolicySessions
 from policy_node.policies.servers import groot_http, groot_zmq, openpi
@@ -29,7 +35,7 @@ from policy_node.policies.servers.address import parse_server_address
 from policy_node.policies.servers.encodings import arrays_json
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_groot, unpack_groot
 from policy_node.policy import PolicySpec
-from sim_bridge.errors import InvalidRequest, OperationFailed
+from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
 from sim_bridge.processes.testing import wait_until
 from sim_bridge.types import (
     ActionSpec,
@@ -94,6 +100,10 @@ class Counting:
         self.closed = True
 
 
+class OtherOpenpi(OpenpiServer):
+    protocol = "other"
+
+
 EXPECTED = np.array([16.26, 15.52]) + np.arange(4)[:, None]
 
 
@@ -112,15 +122,15 @@ class Source:
 
 @pytest.fixture
 def serve():
-    """``serve(**settings)`` gives addresses by protocol and the source behind them."""
+    """``serve(**ports)`` gives addresses by protocol and the source behind them."""
     running = []
 
-    def start(access: Access | None = None, max_queue: int = 64, **settings):
+    def start(access: Access | None = None, max_queue: int = 64, timeout_s: float = 60.0, **ports):
         source = Source()
         sessions = PolicySessions(lambda address: source, "counting")
         worker = InferenceWorker(sessions, WorkerSettings(max_queue))
         worker.start()
-        settings = ServeSettings(access or Access(token=TOKEN), **settings)
+        settings = ServeSettings(access or Access(token=TOKEN), ports, timeout_s=timeout_s)
         servers = PolicyServers(settings, source.spec, SPEC, worker)
         running.append((servers, worker))
         servers.start()
@@ -167,7 +177,7 @@ def openpi_request(prompt: str = "pick the cube") -> dict:
 
 
 def test_openpi_client_gets_metadata_and_chunks_real_peer(serve):
-    addresses, source = serve(openpi_port=0)
+    addresses, source = serve(openpi=0)
     client = openpi_client(addresses["openpi WebSocket"])
     metadata = client.get_server_metadata()
     assert metadata["action_names"] == ["a", "b"] and metadata["action_horizon"] == 4
@@ -184,7 +194,7 @@ def test_openpi_client_gets_metadata_and_chunks_real_peer(serve):
 
 
 def test_openpi_client_sees_errors_real_peer(serve):
-    addresses, _ = serve(openpi_port=0)
+    addresses, _ = serve(openpi=0)
     address = addresses["openpi WebSocket"]
     incomplete = openpi_request()
     del incomplete["observation/goal"]
@@ -202,7 +212,7 @@ def test_openpi_client_sees_errors_real_peer(serve):
 
 
 def test_openpi_client_without_the_token_is_turned_away_real_peer(serve):
-    addresses, source = serve(openpi_port=0)
+    addresses, source = serve(openpi=0)
     for key in (None, "guess"):
         with pytest.raises(Exception, match="401"):
             openpi_client(addresses["openpi WebSocket"], api_key=key)
@@ -213,7 +223,7 @@ def test_openpi_client_without_the_token_is_turned_away_real_peer(serve):
 
 def test_openpi_client_outlasts_a_long_inference_real_peer(serve):
     """Pings of the client are answered while the policy thinks."""
-    addresses, _ = serve(openpi_port=0)
+    addresses, _ = serve(openpi=0)
     client = openpi_client(addresses["openpi WebSocket"])
     asking = threading.Thread(target=lambda: client.infer(openpi_request("sleep")))
     asking.start()
@@ -224,7 +234,7 @@ def test_openpi_client_outlasts_a_long_inference_real_peer(serve):
 
 
 def test_own_openpi_adapter_closes_the_circle(serve):
-    addresses, served = serve(openpi_port=0)
+    addresses, served = serve(openpi=0)
     source = open_with(openpi, addresses["openpi WebSocket"])
     assert source.spec.action_names == ("a", "b") and source.spec.horizon == 4
     one, two = source.for_client("one"), source.for_client("two")
@@ -241,7 +251,7 @@ def test_own_openpi_adapter_closes_the_circle(serve):
 
 
 def test_so101_reset_starts_an_episode(serve):
-    addresses, served = serve(openpi_port=0)
+    addresses, served = serve(openpi=0)
     query = f"?dialect=so101&map=openpi&token={TOKEN}"
     policy = open_with(openpi, addresses["openpi WebSocket"], query).for_client("one")
     policy.infer(OBSERVATION)
@@ -254,7 +264,7 @@ def test_so101_reset_starts_an_episode(serve):
 
 
 def test_own_groot_zmq_adapter_closes_the_circle(serve):
-    addresses, served = serve(groot_zmq_port=0)
+    addresses, served = serve(groot_zmq=0)
     source = open_with(groot_zmq, addresses["GR00T ZMQ"])
     assert source.spec.horizon == 4 and source.spec.image_keys == ("front",)
     policy = source.for_client("one")
@@ -308,7 +318,7 @@ def groot_observation(prompt: str = "pick the cube") -> dict:
 
 
 def test_groot_zmq_endpoints_protocol_fake(serve):
-    addresses, _ = serve(groot_zmq_port=0)
+    addresses, _ = serve(groot_zmq=0)
     client = GrootClient(addresses["GR00T ZMQ"])
     assert client.call("ping")["status"] == "ok"
     assert "may not stop" in client.call("kill")["error"]
@@ -331,7 +341,7 @@ def test_groot_zmq_endpoints_protocol_fake(serve):
 
 
 def test_a_slow_client_does_not_hold_up_another_protocol_fake(serve):
-    addresses, _ = serve(groot_zmq_port=0)
+    addresses, _ = serve(groot_zmq=0)
     slow, quick = (GrootClient(addresses["GR00T ZMQ"]) for _ in range(2))
     data = {"observation": groot_observation("sleep")}
     asking = threading.Thread(target=lambda: slow.call("get_action", data))
@@ -343,7 +353,7 @@ def test_a_slow_client_does_not_hold_up_another_protocol_fake(serve):
 
 
 def test_own_groot_http_adapter_closes_the_circle(serve):
-    addresses, served = serve(groot_http_port=0)
+    addresses, served = serve(groot_http=0)
     policy = open_with(groot_http, addresses["GR00T HTTP"]).for_client("one")
     policy.reset()
     np.testing.assert_allclose(policy.infer(OBSERVATION), EXPECTED, rtol=1e-6)
@@ -367,7 +377,7 @@ def post(url: str, body: bytes, token: str | None = TOKEN) -> tuple[int, str]:
 
 
 def test_groot_http_plain_requests(serve):
-    addresses, source = serve(groot_http_port=0)
+    addresses, source = serve(groot_http=0)
     url = addresses["GR00T HTTP"]
     status, text = get(f"{url}/health")
     assert status == 200 and json.loads(text)["status"] == "healthy"
@@ -397,7 +407,7 @@ def test_groot_http_plain_requests(serve):
 
 
 def test_overload_answers_busy(serve):
-    addresses, _ = serve(groot_http_port=0, max_queue=2)
+    addresses, _ = serve(groot_http=0, max_queue=2)
     body = arrays_json.dumps({"observation": groot_observation("sleep")}).encode()
     answers: list[int] = []
     askers = [
@@ -414,7 +424,7 @@ def test_overload_answers_busy(serve):
 
 
 def test_an_inference_that_takes_too_long_is_answered(serve):
-    addresses, _ = serve(openpi_port=0, groot_http_port=0, groot_zmq_port=0, timeout_s=0.2)
+    addresses, _ = serve(openpi=0, groot_http=0, groot_zmq=0, timeout_s=0.2)
     with pytest.raises(OperationFailed, match="TimedOut: no answer within 0.2 s"):
         open_with(openpi, addresses["openpi WebSocket"]).for_client("x").infer(
             replace(OBSERVATION, instruction="sleep")
@@ -428,14 +438,14 @@ def test_an_inference_that_takes_too_long_is_answered(serve):
 def test_no_token_must_be_meant(serve):
     with pytest.raises(InvalidRequest, match="needs a token.*serve_anonymously"):
         Access()
-    addresses, _ = serve(access=Access(allow_anonymous=True), openpi_port=0)
+    addresses, _ = serve(access=Access(allow_anonymous=True), openpi=0)
     policy = open_with(openpi, addresses["openpi WebSocket"], "").for_client("one")
     np.testing.assert_allclose(policy.infer(OBSERVATION), EXPECTED)
     policy.close()
 
 
 def test_bound_to_loopback_by_default_and_warned_of_beyond(serve, caplog):
-    addresses, _ = serve(openpi_port=0, groot_zmq_port=0, groot_http_port=0)
+    addresses, _ = serve(openpi=0, groot_zmq=0, groot_http=0)
     assert {a.split("//")[1].rsplit(":", 1)[0] for a in addresses.values()} == {"127.0.0.1"}
     for address in addresses.values():
         port = int(address.rsplit(":", 1)[1])
@@ -446,15 +456,40 @@ def test_bound_to_loopback_by_default_and_warned_of_beyond(serve, caplog):
                 assert probe.connect_ex((other, port)) != 0, f"reachable at {other}"
     assert "not encrypted" not in caplog.text
     with caplog.at_level(logging.WARNING):
-        serve(access=Access(token=TOKEN, host="0.0.0.0"), openpi_port=0)
+        serve(access=Access(token=TOKEN, host="0.0.0.0"), openpi=0)
     assert "not encrypted" in caplog.text
 
 
 def test_a_taken_port_is_an_error_at_start(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for name in ("openpi_port", "groot_zmq_port", "groot_http_port"):
+        for name in PROTOCOLS:
             with pytest.raises(OperationFailed, match=f"cannot serve .* on 127.0.0.1:{port}"):
                 serve(**{name: port})
-    with pytest.raises(InvalidRequest, match="openpi_port is 70000; valid: -1"):
-        ServeSettings(Access(token=TOKEN), openpi_port=70000)
+    with pytest.raises(InvalidRequest, match="the port of openpi is 70000; valid: -1"):
+        ServeSettings(Access(token=TOKEN), {"openpi": 70000})
+    with pytest.raises(NotFound, match="unknown protocol to serve 'grpc'; valid: openpi, groot"):
+        ServeSettings(Access(token=TOKEN), {"grpc": 0})
+
+
+def test_every_file_with_a_server_is_in_the_table():
+    """A protocol that was forgotten there could not be served."""
+    listed = {served.server for served in PROTOCOLS.values()}
+    for module in pkgutil.iter_modules(outward.__path__):
+        name = f"{outward.__name__}.{module.name}"
+        for cls in vars(importlib.import_module(name)).values():
+            if getattr(cls, "__module__", "") == name and hasattr(cls, "scheme"):
+                assert f"{name}:{cls.__name__}" in listed
+
+
+def test_a_protocol_of_the_table_has_its_parameters_and_is_served(serve, monkeypatch):
+    """All that a new one takes: its file, and its line."""
+    served = Served("a test's protocol", f"{__name__}:OtherOpenpi", "openpi")
+    monkeypatch.setitem(PROTOCOLS, "other", served)
+    addresses, _ = serve(other=0)
+    assert addresses["other"].startswith("ws://127.0.0.1:")
+    policy = open_with(openpi, addresses["other"]).for_client("one")
+    np.testing.assert_allclose(policy.infer(OBSERVATION), EXPECTED)
+    policy.close()
+    parameters = serve_parameters()(serve_other_port=7, serve_anonymously=True)
+    assert parameters.settings().wanted() == [(served, 7)]
