@@ -221,7 +221,7 @@ def test_rollout_replays_a_trajectory_in_chunks(goals):
     assert [f.step for f in goals.feedback] == [16, 32, 47]
 
 
-def test_rollout_refuses_bad_goals(goals, graph):
+def test_rollout_refuses_bad_goals(goals, graph, bridge):
     for goal, code, message in (
         ({"episodes": 0}, INVALID_REQUEST, "episodes is 0"),
         ({"episodes": 2, "seeds": [1]}, INVALID_REQUEST, "1 seeds for 2 episodes"),
@@ -230,6 +230,8 @@ def test_rollout_refuses_bad_goals(goals, graph):
         result = goals.result(goals.send(**goal))
         assert result.result.code == code and message in result.result.message
         assert not result.episodes
+        bridge.reset(seed=0)  # nobody else has control, not even for the lease
+        bridge.release()
     assert graph[2].running
 
 

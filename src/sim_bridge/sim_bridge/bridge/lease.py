@@ -72,8 +72,8 @@ class Lease:
         """Run ``action`` once for this number and remember its answer.
 
         ``kind`` names the request: a number is never answered with another request's answer. An
-        ``action`` that raises does not use up the number. Raises LeaseHeld and SequenceGap
-        besides what ``action`` raises.
+        ``action`` that raises uses up no number and takes no control. Raises LeaseHeld and
+        SequenceGap besides what ``action`` raises.
         """
         self._check_free(client_id)
         client = self._remember(client_id)
@@ -85,8 +85,14 @@ class Lease:
             return client.answer
         if sequence != client.last_sequence + 1:
             raise SequenceGap(_gap(client_id, sequence, client.last_sequence))
+        held = self._holder == client_id
         self._take(client_id)
-        answer = action()
+        try:
+            answer = action()
+        except BaseException:
+            if not held:  # a refusal takes nothing
+                self._holder = ""
+            raise
         client.last_sequence, client.kind, client.answer = sequence, kind, answer
         self._touch()
         return answer

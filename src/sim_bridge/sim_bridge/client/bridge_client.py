@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from sim_interfaces import srv
 
 from sim_bridge import names
 from sim_bridge.array_layout import ArrayLayout
-from sim_bridge.errors import OK, TimedOut, error_for
+from sim_bridge.errors import OK, BridgeError, TimedOut, error_for
 from sim_bridge.ros.calls import Caller, wait_for_server
 from sim_bridge.ros.convert import doubles, from_observation_msg, from_state_msg, to_state_msg
 from sim_bridge.types import Observation, SimState, StepReply
@@ -57,6 +58,7 @@ class BridgeClient:
         self._retries = retries
         self._sequence = 0
         self._in_doubt = False
+        self._may_hold = False  # control, since a request that takes it was sent
         self._reset = Caller(node, srv.Reset, prefix + names.RESET, watch)
         self._step = Caller(node, srv.Step, prefix + names.STEP, watch)
         self._step_lean = Caller(node, srv.StepLean, prefix + names.STEP_LEAN, watch)
@@ -154,6 +156,7 @@ class BridgeClient:
         return from_observation_msg(response.observation).images
 
     def acquire(self, lease_s: float = 0.0) -> ControlReply:
+        self._may_hold = True
         return self._control_call(srv.Control.Request.ACQUIRE, lease_s)
 
     def query(self) -> ControlReply:
@@ -161,13 +164,19 @@ class BridgeClient:
         return self._control_call(srv.Control.Request.QUERY)
 
     def release(self) -> ControlReply:
-        return self._control_call(srv.Control.Request.RELEASE)
+        reply = self._control_call(srv.Control.Request.RELEASE)
+        self._may_hold = False
+        return reply
 
     def get_model(self, path: str = "") -> srv.GetModel.Response:
         """The manifest, or one file with its data; see ``GetModel.srv``."""
         return self._call(self._get_model, srv.GetModel.Request(path=path))
 
     def close(self) -> None:
+        """Give control back, whatever happened before, and leave the graph."""
+        if self._may_hold:
+            with contextlib.suppress(BridgeError):
+                self.release()
         for caller in self._callers():
             caller.destroy()
 
@@ -193,6 +202,7 @@ class BridgeClient:
         if self._in_doubt:
             self._sequence = max(self._sequence, self.query().last_sequence)
             self._in_doubt = False
+        self._may_hold = True
         request.client_id = self.client_id
         request.sequence = self._sequence + 1
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -146,8 +145,6 @@ class RemoteEnv(gymnasium.Env):
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(BridgeError):
-            self._client.release()
         self._client.close()
         self._node.destroy_node()
         if self._owns_context:

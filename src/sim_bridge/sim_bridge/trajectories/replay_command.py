@@ -98,7 +98,6 @@ def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -
                 subscribers.append(recording)
             replayer = Replayer(client, spec, subscribers, lambda: stop.requested)
             report = replayer.run(trajectory, replay_options)
-        client.release()
     finally:
         client.close()
         node.destroy_node()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -87,8 +86,6 @@ class ReplayNode(Node):
             replayer = Replayer(client, spec, subscribers, should_stop)
             episode = replayer.run(trajectory, ReplayOptions(goal.restore_states)).episode
         finally:
-            with contextlib.suppress(BridgeError):
-                client.release()
             client.close()
         if episode.canceled:
             raise Canceled(f"stopped after {episode.steps} of {trajectory.num_steps} steps")

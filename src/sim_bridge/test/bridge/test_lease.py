@@ -61,6 +61,18 @@ def test_a_refused_action_does_not_use_up_its_number(lease):
     with pytest.raises(InvalidRequest):
         lease.execute("a", 1, "step", refuse)
     assert lease.execute("a", 1, "step", lambda: "yes") == "yes"
+    with pytest.raises(InvalidRequest):
+        lease.execute("a", 2, "step", refuse)
+    assert lease.holder().client_id == "a"  # who had control keeps it
+
+
+def test_a_refused_action_takes_no_control(lease):
+    def refuse():
+        raise InvalidRequest("no")
+
+    with pytest.raises(InvalidRequest):
+        lease.execute("a", 1, "step", refuse)
+    lease.execute("b", 1, "step", lambda: None)
 
 
 def test_a_second_client_waits_until_the_first_is_silent_for_the_lease(lease, clock):

@@ -9,7 +9,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from sim_interfaces.action import Replay
 
-from sim_bridge.errors import OK, Canceled, InvalidRequest, NotFound
+from sim_bridge.errors import OK, Canceled, InvalidAction, InvalidRequest, NotFound
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.simulators.gymnasium.simulator import GymnasiumSimulator
 from sim_bridge.trajectories.trajectory import TrajectoryRecorder, load_trajectory
@@ -110,6 +110,31 @@ def test_action_names_what_is_wrong(ask, file, tmp_path):
     result, _ = ask(trajectory=f"{file}?episode=2")
     assert result.result.code == InvalidRequest.code
     assert "needs no import options" in result.result.message
+
+
+@pytest.fixture(scope="module")
+def wild_file(recording, tmp_path_factory):
+    """Actions that are refused without --clip, after the reset."""
+    wild = replace(recording, actions=recording.actions * 3)
+    return wild.save(tmp_path_factory.mktemp("wild") / "wild.npz")
+
+
+def test_a_refused_goal_can_be_corrected_at_once(ask, file, wild_file):
+    """Each goal drives the bridge as a new client: the refused one must have given control back."""
+    result, _ = ask(trajectory=str(wild_file))
+    assert result.result.code == InvalidAction.code
+    result, _ = ask(trajectory=str(file))
+    assert result.result.code == OK, result.result.message
+
+
+def test_a_refused_command_can_be_corrected_at_once(bridge, domain_id, wild_file, tmp_path):
+    environment = {"ROS_DOMAIN_ID": str(domain_id)}
+    for name, words, status in (("refused", [], 2), ("corrected", ["--clip"], 0)):
+        log = tmp_path / name
+        module = "sim_bridge.trajectories.replay_command"
+        with Process.module(module, str(wild_file), *words, log=log, env=environment) as process:
+            assert process.wait(TIMEOUT_S) == status, process.output()
+            assert "has control" not in process.output()
 
 
 def test_action_can_be_canceled(ask, recording, tmp_path):
