@@ -42,16 +42,16 @@ class SimBridge(Node):
         declare_parameters(self, parameters)
         declare_pid(self)
         self._topics = StepPublishers(self, simulator)
-        self._late: StepRecord | None = None
+        self._pending: StepRecord | None = None
         self._bridge_id = uuid.uuid4().hex
         self._spec = replace(simulator.spec, bridge_id=self._bridge_id)
         self._cameras = CameraPublishers(self, simulator, parameters)
-        self._loop = ServiceLoop(self, after_reply=self.settle)
+        self._loop = ServiceLoop(self, after_reply=self.flush)
         real_time = parameters.mode == REAL_TIME
         session = Session(simulator, self, parameters.lease_s, own_pace=real_time)
         self._real_time: RealTimeTopics | None = None
         if real_time:
-            self._real_time = RealTimeTopics(self, session, self._loop, parameters, self.settle)
+            self._real_time = RealTimeTopics(self, session, self._loop, parameters, self.flush)
         ControlServices(session, self._bridge_id, self.get_logger().warning).attach(self._loop)
 
     def announce(self) -> None:
@@ -75,10 +75,10 @@ class SimBridge(Node):
 
     def record(self, record: StepRecord) -> None:
         """Keep it until the scene changes, so that the last one goes out after the answer."""
-        self._late = record
+        self._pending = record
 
-    def settle(self) -> None:
-        record, self._late = self._late, None
+    def flush(self) -> None:
+        record, self._pending = self._pending, None
         if record is None or not self.wanted():
             return
         try:

@@ -39,7 +39,7 @@ class Recorder(Protocol):
 
     def record(self, record: StepRecord) -> None: ...
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """The scene is about to change: read now what the last record still describes."""
 
 
@@ -207,7 +207,7 @@ class Session:
         outcomes, spent_s = [], 0.0
         for action in rows:
             if recorder is not None:
-                recorder.settle()
+                recorder.flush()
             self._read = None
             start = time.perf_counter()
             try:

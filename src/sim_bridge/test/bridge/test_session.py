@@ -98,7 +98,7 @@ class Records(list):
         self.append(record)
         self.steps.append(record.read_state().step)
 
-    def settle(self):
+    def flush(self):
         pass
 
 

@@ -37,12 +37,12 @@ class RealTimeTopics:
         session: Session,
         loop: ServiceLoop,
         parameters: BridgeParameters,
-        settle: Callable[[], None],
+        flush: Callable[[], None],
     ) -> None:
         spec = session.simulator.spec
         self._node = node
         self._action = spec.action
-        self._settle = settle
+        self._flush = flush
         self._refused = 0
         self._missed_before = 0
         self._slot = CommandSlot(spec.action.size, time.monotonic)
@@ -64,13 +64,13 @@ class RealTimeTopics:
 
     def start(self) -> None:
         self._real_time.start()
-        self._settle()
+        self._flush()
         self._reports.tick()
 
     def run_due(self) -> float:
         """Do what is due; the time until there is something to do again [s]."""
         if self._real_time.run_due():
-            self._settle()
+            self._flush()
         if self._reports.due():
             self._reports.tick()
             self._report(self._real_time.take_status())
