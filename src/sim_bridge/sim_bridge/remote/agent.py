@@ -89,7 +89,7 @@ def _send(pid: int, session: str, number: int) -> None:
         os.close(handle)
 
 
-class Session:
+class AgentSession:
     """A marker file with a lock, and all that runs under its name."""
 
     def __init__(self, folder: Path) -> None:
@@ -133,7 +133,9 @@ def _unlocked(marker: Path) -> bool:
 class Agent:
     """One launch, watched."""
 
-    def __init__(self, session: Session, command: Sequence[str], variables: dict[str, str]) -> None:
+    def __init__(
+        self, session: AgentSession, command: Sequence[str], variables: dict[str, str]
+    ) -> None:
         self._session = session
         self._command = command
         self._variables = {**os.environ, **variables, SESSION_VARIABLE: session.name}
@@ -211,7 +213,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if given.port and not _free(given.port):
         say("busy", port=given.port, machine=machine_id())
         return 3
-    session = Session(session_folder())
+    session = AgentSession(session_folder())
     try:
         for name in session.open():
             say("stopped_stale", session=name)
