@@ -5,7 +5,7 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from policy_node.node.inference_worker import Inference
+from policy_node.node.inference_worker import InferenceResult
 from sim_bridge import names
 from sim_bridge.ros import qos
 from sim_bridge.types import Observation
@@ -17,7 +17,7 @@ class ChunkInfoPublisher:
     def __init__(self, node: Node) -> None:
         self._publisher = node.create_publisher(DiagnosticStatus, names.CHUNK_INFO, qos.EVERY_STEP)
 
-    def publish(self, inference: Inference, observation: Observation) -> None:
+    def publish(self, inference: InferenceResult, observation: Observation) -> None:
         if not self._publisher.get_subscription_count():
             return
         values = {

@@ -37,7 +37,7 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True)
-class Inference:
+class InferenceResult:
     """``actions (H, A)`` in the order of ``spec.action_names``; times in seconds."""
 
     actions: np.ndarray
@@ -100,7 +100,7 @@ class InferenceWorker:
 
     def infer(
         self, client_id: str, observation: Observation, address: str = ""
-    ) -> Future[Inference]:
+    ) -> Future[InferenceResult]:
         """``address`` chooses a policy other than the served one."""
         return self._put(_Job(client_id, None, address, observation))
 
@@ -259,9 +259,9 @@ class InferenceWorker:
 
 def _outcome(
     chunk: Any, spec: PolicySpec, queue_time_s: float, inference_time_s: float
-) -> Inference | OperationFailed:
+) -> InferenceResult | OperationFailed:
     try:
-        return Inference(check_chunk(chunk, spec), spec, queue_time_s, inference_time_s)
+        return InferenceResult(check_chunk(chunk, spec), spec, queue_time_s, inference_time_s)
     except OperationFailed as error:
         return error
 

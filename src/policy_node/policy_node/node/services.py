@@ -10,7 +10,7 @@ from typing import Any
 
 from sim_interfaces import srv
 
-from policy_node.node.inference_worker import Inference, InferenceWorker
+from policy_node.node.inference_worker import InferenceResult, InferenceWorker
 from policy_node.policies.registry import check_request
 from sim_bridge import names
 from sim_bridge.bridge.services import answer_errors
@@ -32,7 +32,7 @@ class PolicyServices:
         worker: InferenceWorker,
         sim_spec: Callable[[], SimSpec],
         log: Callable[[str], None],
-        on_inference: Callable[[Inference, Observation], None],
+        on_inference: Callable[[InferenceResult, Observation], None],
     ) -> None:
         self._worker = worker
         self._sim_spec = sim_spec
@@ -72,7 +72,7 @@ class PolicyServices:
         """Reply when the worker is done; never blocks."""
         future.add_done_callback(lambda _: reply(answer_errors(response_type, respond, self._log)))
 
-    def _tell(self, done: Future[Inference], observation: Observation) -> None:
+    def _tell(self, done: Future[InferenceResult], observation: Observation) -> None:
         if done.exception() is None:
             self._on_inference(done.result(), observation)
 
@@ -86,7 +86,9 @@ class PolicyServices:
             refused.set_exception(error)
             reply(answer_errors(response_type, refused.result, self._log))
 
-    def _response(self, inference: Inference, observation: Observation) -> srv.InferChunk.Response:
+    def _response(
+        self, inference: InferenceResult, observation: Observation
+    ) -> srv.InferChunk.Response:
         spec, actions = self._sim_spec(), inference.actions
         action_names = inference.spec.action_names or spec.action.names
         if actions.shape[1] != len(action_names):

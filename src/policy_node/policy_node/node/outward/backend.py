@@ -6,14 +6,14 @@ import asyncio
 from concurrent.futures import Future
 from typing import Protocol
 
-from policy_node.node.inference_worker import Inference
+from policy_node.node.inference_worker import InferenceResult
 from sim_bridge.types import Observation
 
 
 class Backend(Protocol):
     """What ``InferenceWorker`` offers; calls come from any thread and do not block."""
 
-    def infer(self, client_id: str, observation: Observation) -> Future[Inference]: ...
+    def infer(self, client_id: str, observation: Observation) -> Future[InferenceResult]: ...
 
     def reset(self, client_id: str, seed: int | None, instruction: str) -> Future[None]: ...
 

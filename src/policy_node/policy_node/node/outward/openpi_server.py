@@ -19,7 +19,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from policy_node.node.inference_worker import Inference
+from policy_node.node.inference_worker import InferenceResult
 from policy_node.node.outward.access import Access
 from policy_node.node.outward.backend import Backend, describe
 from policy_node.node.outward.task import ServedTask
@@ -109,7 +109,9 @@ class OpenpiServer:
             await asyncio.wait_for(asyncio.wrap_future(reset), self._timeout_s)
             return {"reset": True}
         future = self._backend.infer(client_id, self._task.observation(request))
-        inference: Inference = await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
+        inference: InferenceResult = await asyncio.wait_for(
+            asyncio.wrap_future(future), self._timeout_s
+        )
         infer_ms = 1e3 * inference.inference_time_s
         return {
             "actions": inference.actions,
