@@ -67,4 +67,4 @@ lock:
 	@tools/lock
 
 clean:
-	rm -rf .venv .venv-uv .venv-kilted .venv-system-* build build-* install install-* log
+	rm -rf .venv .venv-uv .venv-kilted .venv-ros .venv-system-* build build-* install install-* log
