@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class BridgeError(Exception):
     """A refused or failed request. ``code`` is a constant of ``sim_interfaces/msg/Result``."""
@@ -66,7 +69,14 @@ def error_for(code: int, message: str) -> BridgeError:
     return _BY_CODE.get(code, OperationFailed)(message)
 
 
-def unknown(kind: str, value: str, choices) -> NotFound:
-    """NotFound that names the offender and the valid choices."""
-    listed = ", ".join(map(str, choices)) or "none"
-    return NotFound(f"unknown {kind} {value!r}; valid: {listed}")
+def unknown(kind: str, value: str, choices: Iterable[object]) -> NotFound:
+    """NotFound that names the offender, the valid choices and the one that was perhaps meant."""
+    names = [str(choice) for choice in choices]
+    listed = ", ".join(names) or "none"
+    return NotFound(f"unknown {kind} {value!r}; valid: {listed}{suggestion(value, names)}")
+
+
+def suggestion(value: str, choices: Iterable[str]) -> str:
+    """``; did you mean 'X'?`` for the nearest of ``choices``, else nothing."""
+    near = difflib.get_close_matches(value, list(choices), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -40,6 +40,7 @@ class ParameterInfo:
     step: int = 0
     choices: tuple[str, ...] = ()
     read_only: bool = True
+    kind: str = "parameter"  # what messages call it
 
     @property
     def type(self) -> type:
@@ -88,7 +89,7 @@ class ParameterInfo:
             raise self._refused(value, self.valid or "a finite number")
 
     def _refused(self, value: Any, valid: str) -> InvalidRequest:
-        return InvalidRequest(f"parameter {self.name} is {value!r}; valid: {valid}")
+        return InvalidRequest(f"{self.kind} {self.name} is {value!r}; valid: {valid}")
 
 
 def parameter(
@@ -116,7 +117,7 @@ def parameter(
     return field(default=default, metadata={_KEY: about})
 
 
-def describe(cls: type, prefix: str = "") -> list[ParameterInfo]:
+def describe(cls: type, prefix: str = "", kind: str = "parameter") -> list[ParameterInfo]:
     """The parameters of a dataclass, in its order, their names after ``prefix``."""
     infos = []
     for item in fields(cls):
@@ -124,7 +125,7 @@ def describe(cls: type, prefix: str = "") -> list[ParameterInfo]:
             about = dict(item.metadata[_KEY])
             choices = about["choices"]
             about["choices"] = tuple(choices() if callable(choices) else choices)
-            infos.append(ParameterInfo(prefix + item.name, item.default, **about))
+            infos.append(ParameterInfo(prefix + item.name, item.default, kind=kind, **about))
     return infos
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sim_bridge.errors import InvalidRequest, unknown
+from sim_bridge.errors import unknown
+from sim_bridge.options import read_options
+from sim_bridge.parameters import parameter
 from sim_bridge.types import (
     ActionSpec,
     ArraySpec,
@@ -31,28 +33,12 @@ _STAMP_BYTES = 8
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """``cameras`` and ``joints`` are counts, ``control_period_s`` the simulated time of a step.
-
-    ``step_wall_time_s`` is how long a step keeps the CPU busy, with as good as no memory.
-    """
-
-    cameras: int = 3
-    joints: int = 6
-    control_period_s: float = 1 / 30
-    step_wall_time_s: float = 0.0
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> SyntheticOptions:
-        known = [f.name for f in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise InvalidRequest(f"unknown option {name!r}; valid: {', '.join(known)}")
-        options = cls(**values)
-        if options.cameras < 0 or options.joints < 1 or not options.control_period_s > 0:
-            raise InvalidRequest(f"{options}; valid: cameras >= 0, joints >= 1, a positive period")
-        if not 0 <= options.step_wall_time_s < 60:
-            raise InvalidRequest(f"step_wall_time_s is {options.step_wall_time_s}; valid: 0 to 60")
-        return options
+    cameras: int = parameter(3, "how many", low=0)
+    joints: int = parameter(6, "how many", low=1)
+    control_period_s: float = parameter(1 / 30, "simulated time of a step [s]", above=0.0)
+    step_wall_time_s: float = parameter(
+        0.0, "how long a step keeps the CPU busy, without touching memory [s]", low=0.0, high=60.0
+    )
 
 
 class SyntheticSimulator:
@@ -66,7 +52,7 @@ class SyntheticSimulator:
         image_width: int = 640,
         image_height: int = 480,
     ) -> None:
-        options = SyntheticOptions.of(kwargs or {})
+        options = read_options(SyntheticOptions, kwargs or {})
         self._size = image_width, image_height
         # Twice as wide as a picture, so that a moving window into it is one.
         ramp = np.add.outer(np.arange(image_height), np.arange(2 * image_width)) % 256

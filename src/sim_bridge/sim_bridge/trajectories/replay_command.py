@@ -16,10 +16,11 @@ from tqdm import tqdm
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.errors import BridgeError, Canceled
+from sim_bridge.options import parse_options
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
-from sim_bridge.trajectories.importers.options import ImportOptions, read_options
+from sim_bridge.trajectories.importers.options import ImportOptions
 from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.replayer import Replayer, ReplayOptions, ReplayReport
 from sim_bridge.trajectories.trajectory import Trajectory
@@ -80,7 +81,8 @@ def _import_options(given: argparse.Namespace) -> ImportOptions:
     texts = {name: getattr(given, name) for name in _IMPORT_HELP}
     if given.restore_states and given.states is None and given.file.suffix != ".npz":
         texts["states"] = "all"
-    return read_options({name: text for name, text in texts.items() if text is not None})
+    given_texts = {name: text for name, text in texts.items() if text is not None}
+    return parse_options(ImportOptions, given_texts, "import option")
 
 
 def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -> ReplayReport:

@@ -166,10 +166,10 @@ def test_a_diverged_simulation_is_an_error(open_scene):
     [
         ({"control_period": 0.1}, "unknown scene option 'control_period'; valid: control_period_s"),
         ({"control_period_s": 0.012}, "a multiple of the model's time step, 0.005 s"),
-        ({"control_period_s": -1}, "valid: positive"),
+        ({"control_period_s": -1}, "scene option control_period_s is -1.0; valid: above 0"),
         ({"keyframe": "home"}, "unknown keyframe 'home'; valid: rest, raised"),
         ({"joint_noise": -0.1}, "joint_noise is -0.1; valid: 0 or more"),
-        ({"control_period_s": "fast"}, "scene options"),
+        ({"control_period_s": "fast"}, "scene option control_period_s is 'fast'; valid: a number"),
     ],
 )
 def test_bad_options_are_named(open_scene, options, message):

@@ -21,7 +21,7 @@ def test_a_step_takes_the_time_that_was_asked_for():
     ("options", "message"),
     [
         ({"step_wall_time_s": -1.0}, "step_wall_time_s is -1.0; valid: 0 to 60"),
-        ({"joints": 0}, "joints >= 1"),
+        ({"joints": 0}, "option joints is 0; valid: 1 or more"),
         ({"arms": 2}, "unknown option 'arms'; valid: .*step_wall_time_s"),
     ],
 )

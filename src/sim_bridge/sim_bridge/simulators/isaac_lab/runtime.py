@@ -30,15 +30,14 @@ class PhysicsChoice:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise InvalidRequest(f"physics is {self.engine!r}; valid: {', '.join(ENGINES)}")
-        kind, _, index = self.device.partition(":")
-        if kind not in ("auto", "cpu", "cuda") or (
-            index and not (kind == "cuda" and index.isdigit())
-        ):
-            raise InvalidRequest(f"device is {self.device!r}; valid: auto, cpu, cuda, cuda:N")
-        if type(self.threads) is not int or self.threads < 0:
-            raise InvalidRequest(f"physx_threads is {self.threads!r}; valid: 0, 1, 2, ...")
+        check_device(self.device, ("auto", "cpu", "cuda"))
+
+
+def check_device(device: str, kinds: tuple[str, ...]) -> None:
+    """InvalidRequest unless ``device`` is one of ``kinds`` or cuda:N."""
+    kind, _, index = device.partition(":")
+    if kind not in kinds or (index and not (kind == "cuda" and index.isdigit())):
+        raise InvalidRequest(f"device is {device!r}; valid: {', '.join(kinds)}, cuda:N")
 
 
 def prepare(choice: PhysicsChoice) -> str:

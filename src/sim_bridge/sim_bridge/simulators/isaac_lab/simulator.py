@@ -14,6 +14,7 @@ import numpy as np
 
 from sim_bridge.errors import OperationFailed
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.options import read_options
 from sim_bridge.simulators import spaces
 from sim_bridge.simulators.isaac_lab import memory as memory
 from sim_bridge.simulators.isaac_lab.cameras import IsaacLabCameras
@@ -41,7 +42,7 @@ class IsaacLabSimulator:
         image_width: int = 640,
         image_height: int = 480,
     ) -> None:
-        options = IsaacLabOptions.of(kwargs or {})
+        options = read_options(IsaacLabOptions, kwargs or {}, "task option")
         choice = PhysicsChoice(options.physics, options.device, options.physx_threads)
         device = prepare(choice)
         with late_timers():

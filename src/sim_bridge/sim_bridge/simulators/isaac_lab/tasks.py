@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sim_bridge.errors import BridgeError, InvalidRequest, NotFound, OperationFailed
 from sim_bridge.model_files import resolve_uri
-from sim_bridge.simulators.isaac_lab.runtime import PhysicsChoice, physics_cfg
+from sim_bridge.parameters import parameter
+from sim_bridge.simulators.isaac_lab.runtime import ENGINES, PhysicsChoice, physics_cfg
 from sim_bridge.types import ActionSpec
 
 if TYPE_CHECKING:
@@ -38,29 +39,17 @@ class OpenTask:
 
 @dataclass(frozen=True)
 class IsaacLabOptions:
-    """``physics`` physx or newton; ``device`` auto, cpu, cuda or cuda:N; ``physx_threads`` 0 or
-    more workers of PhysX on the CPU.
+    """``device`` is auto, cpu, cuda or cuda:N. For registered tasks, ``overrides`` are
+    Hydra-style ``key=value``."""
 
-    For our own tasks, ``cameras`` adds the camera and ``control_period_s`` (0: the task's 0.1) is
-    a multiple of the physics step of 5 ms. For registered tasks, ``overrides`` are Hydra-style
-    ``key=value``.
-    """
-
-    physics: str = "physx"
+    physics: str = parameter("physx", "engine", choices=ENGINES)
     device: str = "auto"
-    physx_threads: int = 0
-    cameras: bool = False
-    control_period_s: float = 0.0
+    physx_threads: int = parameter(0, "workers of PhysX on the CPU", low=0)
+    cameras: bool = parameter(False, "our own tasks: add the camera")
+    control_period_s: float = parameter(
+        0.0, "our own tasks: a multiple of the physics step of 5 ms; 0: the task's 0.1", low=0.0
+    )
     overrides: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, kwargs: Mapping[str, Any]) -> IsaacLabOptions:
-        """InvalidRequest names an unknown option and lists the valid ones."""
-        known = tuple(cls.__dataclass_fields__)
-        for name in kwargs:
-            if name not in known:
-                raise InvalidRequest(f"task option {name!r}; valid: {', '.join(known)}")
-        return cls(**kwargs)
 
 
 def open_task(

@@ -15,10 +15,11 @@ import numpy as np
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.options import read_options
 from sim_bridge.simulators.isaac_lab.runtime import version_of
 from sim_bridge.simulators.isaac_lab.scene import check_finite
 from sim_bridge.simulators.isaac_sim import world as isaac
-from sim_bridge.simulators.isaac_sim.options import IsaacSimOptions, read_options
+from sim_bridge.simulators.isaac_sim.options import IsaacSimOptions
 from sim_bridge.simulators.isaac_sim.scene import (
     CameraClock,
     com_twist,
@@ -49,7 +50,7 @@ def open_isaac_sim(
 ) -> IsaacSimSimulator:
     """``task`` is a scene: ``package://PACKAGE/PATH``, ``file://PATH`` of an MJCF or USD file;
     ``kwargs`` are ``IsaacSimOptions``. Raises typed errors before and while Isaac Sim starts."""
-    options = read_options(kwargs or {})
+    options = read_options(IsaacSimOptions, kwargs or {}, "task option")
     decimation(options.control_period_s, options.physics_step_s)
     scene = resolve_uri(task if "://" in task else f"file://{Path(task).expanduser().resolve()}")
     app = isaac.start_app(options.headless, image_width, image_height)

@@ -10,8 +10,9 @@ import numpy as np
 
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import mjcf_files, sha256_of
+from sim_bridge.options import read_options
 from sim_bridge.simulators.mujoco import mjcf_layout as layout
-from sim_bridge.simulators.mujoco.mjcf_tasks import find_task, load_model, read_options
+from sim_bridge.simulators.mujoco.mjcf_tasks import MjcfOptions, find_task, load_model
 from sim_bridge.simulators.mujoco.scene import MujocoScene
 from sim_bridge.types import CameraSpec, SimSpec
 
@@ -26,7 +27,7 @@ class MjcfScene:
 
     def __init__(self, task: str, kwargs: Mapping[str, Any] | None) -> None:
         self._source = source = find_task(task)
-        self._options = options = read_options(kwargs or {})
+        self._options = options = read_options(MjcfOptions, kwargs or {}, "scene option")
         self.model = load_model(source)
         self.files = mjcf_files(source.path)
         self.names = MujocoScene(

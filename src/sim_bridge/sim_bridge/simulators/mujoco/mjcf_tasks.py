@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import mujoco
 
 from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.model_files import resolve_uri
+from sim_bridge.parameters import parameter
 
 
 @dataclass(frozen=True)
@@ -25,26 +25,20 @@ class MjcfTask:
 
 @dataclass(frozen=True)
 class MjcfOptions:
-    """What ``task_options`` may hold for an MJCF scene.
+    """What ``task_options`` may hold for an MJCF scene; ``entities`` maps root bodies to names."""
 
-    ``control_period_s`` is a multiple of the model's time step. ``keyframe`` is where episodes
-    start (default: the first one, else the model's default pose); ``joint_noise`` [rad or m] and
-    ``body_noise_m`` (horizontal, free bodies) are half widths of a uniform, seeded deviation.
-    """
-
-    control_period_s: float = 0.02
-    keyframe: str = ""
-    joint_noise: float = 0.0
-    body_noise_m: float = 0.0
+    control_period_s: float = parameter(0.02, "a multiple of the model's time step [s]", above=0.0)
+    keyframe: str = parameter(
+        "", "where episodes start; by default the first one, else the model's default pose"
+    )
+    joint_noise: float = parameter(
+        0.0, "half width of a uniform, seeded deviation at the start [rad or m]", low=0.0
+    )
+    body_noise_m: float = parameter(
+        0.0, "the same of free bodies, in the horizontal plane [m]", low=0.0
+    )
     entities: Mapping[str, str] = field(default_factory=dict)
-    instruction: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.control_period_s > 0:
-            raise InvalidRequest(f"control_period_s is {self.control_period_s}; valid: positive")
-        for name in ("joint_noise", "body_noise_m"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InvalidRequest(f"{name} is {getattr(self, name)}; valid: 0 or more")
+    instruction: str = parameter("", "of the task, in words")
 
 
 _SCENES = {
@@ -74,15 +68,3 @@ def load_model(task: MjcfTask) -> mujoco.MjModel:
         return mujoco.MjModel.from_xml_path(str(task.path))
     except ValueError as error:
         raise InvalidRequest(f"scene {task.path}: {error}") from None
-
-
-def read_options(values: Mapping[str, Any]) -> MjcfOptions:
-    """InvalidRequest for an unknown option or a value of the wrong kind."""
-    known = {f.name: f for f in fields(MjcfOptions)}
-    for name in values:
-        if name not in known:
-            raise InvalidRequest(f"unknown scene option {name!r}; valid: {', '.join(known)}")
-    try:
-        return MjcfOptions(**values)
-    except TypeError as error:
-        raise InvalidRequest(f"scene options {dict(values)!r}: {error}") from None

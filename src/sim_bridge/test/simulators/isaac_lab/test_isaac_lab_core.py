@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, InvalidState, NotFound, OperationFailed
+from sim_bridge.options import read_options
 from sim_bridge.simulators.isaac_lab import memory as memory
 from sim_bridge.simulators.isaac_lab.assets import usd_from_mjcf
 from sim_bridge.simulators.isaac_lab.cameras import pinhole
@@ -21,6 +22,7 @@ from sim_bridge.simulators.isaac_lab.control import (
 from sim_bridge.simulators.isaac_lab.pick_place import PickPlaceRules, sample_positions
 from sim_bridge.simulators.isaac_lab.runtime import PhysicsChoice
 from sim_bridge.simulators.isaac_lab.scene import IsaacLabScene
+from sim_bridge.simulators.isaac_lab.tasks import IsaacLabOptions
 from sim_bridge.simulators.isaac_lab.threads import late_timers
 from sim_bridge.types import SimState
 
@@ -239,16 +241,17 @@ def test_a_damaged_native_block_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "bullet"}, "bullet.*valid: physx, newton"),
+        ({"physics": "bullet"}, "physics is 'bullet'; valid: physx, newton"),
         ({"device": "gpu"}, "gpu.*valid: auto, cpu"),
         ({"device": "cuda:x"}, "cuda:x"),
-        ({"threads": -1}, "physx_threads is -1; valid: 0, 1"),
-        ({"threads": "all"}, "physx_threads is 'all'"),
+        ({"physx_threads": -1}, "physx_threads is -1; valid: 0 or more"),
+        ({"physx_threads": "all"}, "physx_threads is 'all'; valid: a whole number"),
     ],
 )
 def test_physics_choices_are_checked(options, message):
     with pytest.raises(InvalidRequest, match=message):
-        PhysicsChoice(**options)
+        read = read_options(IsaacLabOptions, options, "task option")
+        PhysicsChoice(read.physics, read.device, read.physx_threads)
 
 
 def test_a_missing_mjcf_is_named(tmp_path):

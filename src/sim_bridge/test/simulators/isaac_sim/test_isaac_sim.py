@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound, OperationFailed
+from sim_bridge.options import read_options
 from sim_bridge.simulators.isaac_sim import scene as scene
-from sim_bridge.simulators.isaac_sim.options import read_options
+from sim_bridge.simulators.isaac_sim.options import IsaacSimOptions
 from sim_bridge.simulators.isaac_sim.scene import CameraClock, Entity, StageBodies
 from sim_bridge.simulators.isaac_sim.simulator import IsaacSimSimulator, open_isaac_sim
 from sim_bridge.types import SimState
@@ -93,7 +94,9 @@ ENTITIES = (
 
 
 def simulator_of(world, **options):
-    read = read_options({"control_period_s": 0.02, "physics_step_s": 0.005, **options})
+    read = read_options(
+        IsaacSimOptions, {"control_period_s": 0.02, "physics_step_s": 0.005, **options}
+    )
     return IsaacSimSimulator(world, ENTITIES, read, "file:///scene.usd", {}, (6, 4))
 
 
@@ -181,7 +184,7 @@ def test_nan_from_the_engine_is_an_error():
 
 
 def test_a_scene_without_a_robot_is_refused():
-    options = read_options({})
+    options = read_options(IsaacSimOptions, {})
     with pytest.raises(FeatureUnsupported, match="no articulation"):
         IsaacSimSimulator(World(), ENTITIES[1:], options, "file:///s.usd", {}, (6, 4))
 
@@ -264,14 +267,14 @@ def test_the_mirror_scene_has_the_entities_of_the_mirror(tmp_path):
         ({"physics": "bullet"}, "bullet"),
         ({"device": "gpu0"}, "valid: cpu, cuda"),
         ({"camera": {}}, "task option 'camera'; valid: physics"),
-        ({"cameras": {"front": {"fov": 3}}}, "option of camera 'front' 'fov'"),
-        ({"cameras": {"front": {"fovy_deg": 200.0}}}, "valid: 0 to 180"),
+        ({"cameras": {"front": {"fov": 3}}}, "option of cameras 'front' 'fov'"),
+        ({"cameras": {"front": {"fovy_deg": 200.0}}}, "valid: above 0, to 179"),
         ({"joint_noise": -1.0}, "joint_noise is -1.0"),
     ],
 )
 def test_bad_options_are_named(options, message):
     with pytest.raises(InvalidRequest, match=message):
-        read_options(options)
+        read_options(IsaacSimOptions, options, "task option")
 
 
 def test_a_control_period_that_is_no_multiple_is_refused():

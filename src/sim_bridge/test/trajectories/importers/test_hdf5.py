@@ -18,14 +18,14 @@ STEPS = 40
 def aloha_episode():
     """Actions ``(40, 14)``, positions and velocities before each, of a run in gym-aloha."""
     simulator = GymnasiumSimulator("AlohaTransferCube-v0")
-    position = simulator.reset(seed=3).arrays["agent_pos"]
+    position = seen = simulator.reset(seed=3).arrays["agent_pos"]
     rows, positions = [], []
     for step in range(STEPS):
         action = position + 0.2 * np.sin(step / 15) * np.linspace(-1, 1, 14)
         action[[6, 13]] = 0.5 + 0.4 * np.sin(step / 8)
         rows.append(np.clip(action, simulator.spec.action.low, simulator.spec.action.high))
-        positions.append(simulator._observe()["agent_pos"])
-        simulator.step(rows[-1])
+        positions.append(seen)
+        seen = simulator.step(rows[-1]).arrays["agent_pos"]
     state = simulator.state()
     simulator.close()
     return np.array(rows), np.array(positions), state

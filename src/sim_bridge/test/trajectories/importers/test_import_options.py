@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.errors import InvalidRequest
 from sim_bridge.trajectories.importers.fitting import fit
 from sim_bridge.trajectories.importers.options import ImportOptions, parse_address
 from sim_bridge.trajectories.trajectory import Trajectory
@@ -113,11 +113,11 @@ def test_address_with_options():
 @pytest.mark.parametrize(
     "query, error, message",
     [
-        ("speed=2", NotFound, "unknown import option 'speed'; valid: episode, robot"),
+        ("speed=2", InvalidRequest, "unknown import option 'speed'; valid: episode, robot"),
         ("episode=one", InvalidRequest, "import option episode is 'one'"),
         ("episode=-1", InvalidRequest, "episode is -1; valid: 0 or more"),
-        ("states=some", NotFound, "unknown choice of states 'some'; valid: none, initial, all"),
-        ("rename=abc", InvalidRequest, "'abc' is no NAME:VALUE"),
+        ("states=some", InvalidRequest, "states is 'some'; valid: none, initial, all"),
+        ("rename=abc", InvalidRequest, "rename is 'abc'; valid: NAME:VALUE"),
         ("scale=a:0", InvalidRequest, "scale of 'a' is 0.0"),
         ("control_period_s=0", InvalidRequest, "control_period_s is 0.0; valid: positive"),
     ],
