@@ -15,6 +15,7 @@ from policy_node.execution.aggregators import AGGREGATORS
 from policy_node.execution.settings import STRATEGIES, ExecutionSettings
 from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest
+from sim_bridge.simulators.registry import default_task
 
 # How the work is done, not what is measured: a run may go on with other values of these.
 _INCIDENTAL = ("num_envs", "output", "bridges", "videos", "camera", "device", "policy_node")
@@ -27,13 +28,14 @@ _REPORTS = (".md", ".png")
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Episode ``i`` runs with seed ``seed + i``. ``max_steps`` 0: the task's own limit.
+    """Episode ``i`` runs with seed ``seed + i``. ``max_steps`` 0: the task's own limit. ``task``
+    empty: the simulator's default.
 
     ``trajectories`` keeps every episode as a file.
     """
 
     policy: str
-    task: str = "SO101PickPlace-v0"
+    task: str = ""
     simulator: str = "gymnasium"
     task_options: str = ""
     episodes: int = 50
@@ -50,6 +52,8 @@ class EvaluationSettings:
     execution: ExecutionSettings = ExecutionSettings()
 
     def __post_init__(self) -> None:
+        if not self.task:
+            object.__setattr__(self, "task", default_task(self.simulator))
         for name, least in (("episodes", 1), ("num_envs", 1), ("seed", 0), ("max_steps", 0)):
             value = getattr(self, name)
             if value < least:
@@ -139,7 +143,7 @@ def _parser(prog: str, description: str) -> argparse.ArgumentParser:
     add("--policy", help="policy address: expert, a checkpoint, host:port, ws://... ")
     add("--policy-node", metavar="NAMESPACE", help="ask the policy node running there ('' for /)")
     add("--device", help="of a checkpoint: auto (default), cpu, cuda, cuda:N")
-    add("--task", help="default: SO101PickPlace-v0")
+    add("--task", help="default: the simulator's own")
     add("--simulator", help="default: gymnasium")
     add("--task-options", metavar="JSON", help="options of the task")
     add("--episodes", type=int, help="default: 50")

@@ -45,8 +45,8 @@ def record(
 
 def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="record_trajectory", description=__doc__)
-    parser.add_argument("--simulator", default="gymnasium", choices=simulator_names())
-    parser.add_argument("--task", default="SO101PickPlace-v0")
+    parser.add_argument("--simulator", default="gymnasium", help=", ".join(simulator_names()))
+    parser.add_argument("--task", default="", help="default: the simulator's own")
     parser.add_argument("--policy", default="expert", help="policy address (default: expert)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=0, help="0: the task's own limit")

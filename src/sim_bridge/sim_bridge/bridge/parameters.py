@@ -9,7 +9,6 @@ from typing import Any
 from sim_bridge.bridge.real_time.core import HOLD, ON_STALE
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.parameters import check, parameter
-from sim_bridge.simulators.registry import simulator_names
 
 LOCK_STEP, REAL_TIME = "lock_step", "real_time"
 MODES = (LOCK_STEP, REAL_TIME)
@@ -19,8 +18,14 @@ MODES = (LOCK_STEP, REAL_TIME)
 class BridgeParameters:
     """What the bridge hosts, and how."""
 
-    simulator: str = parameter("gymnasium", "what hosts the task", choices=simulator_names)
-    task: str = parameter("SO101PickPlace-v0", "the simulator's name for the task, or its file")
+    simulator: str = parameter(
+        "gymnasium",
+        "what hosts the task: a shipped simulator (mujoco, sapien, isaac_lab, isaac_sim, "
+        "synthetic), one of an installed package, or python:MODULE:FUNCTION",
+    )
+    task: str = parameter(
+        "", "the simulator's name for the task, or its file; empty: the simulator's default"
+    )
     task_options: str = parameter("", "options of the task as a JSON object")
     lease_s: float = parameter(10.0, "how long a silent client keeps control [s]", above=0.0)
     mode: str = parameter(

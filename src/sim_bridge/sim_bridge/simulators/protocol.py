@@ -1,7 +1,11 @@
-"""The contract between the bridge and a simulator."""
+"""The contract between the bridge and a simulator: how it is made, and what it does.
+
+``conformance`` holds the tests of this contract, for every simulator, also of other packages.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,3 +50,19 @@ class Simulator(Protocol):
         """Files of the kinematic model by relative path, the main file first; may be empty."""
 
     def close(self) -> None: ...
+
+
+class SimulatorFactory(Protocol):
+    """Makes a simulator: a class or a function, as an entry point of ``twinstep.simulators`` or
+    as ``python:MODULE:FUNCTION``. Called once, by the thread that makes all later calls."""
+
+    def __call__(
+        self, task: str, *, kwargs: Mapping[str, Any], image_width: int, image_height: int
+    ) -> Simulator:
+        """Open ``task``; empty asks for the simulator's default, and ``spec.task`` says which.
+
+        ``kwargs`` are the user's ``task_options`` (``sim_bridge.options.read_options`` checks
+        them), the size [px] is that of all cameras. Raises NotFound for an unknown task or a
+        missing package, InvalidRequest for bad options, FeatureUnsupported for what the engine
+        cannot do, each naming the valid choices.
+        """

@@ -216,7 +216,7 @@ def test_ctrl_c_ends_the_process_quietly(tmp_path):
     ("parameter", "message"),
     [
         ("task:=Nonsense-v9", "unknown task 'Nonsense-v9'.*valid: SO101PickPlace-v0"),
-        ("simulator:=gazebo", "simulator is 'gazebo'; valid: gymnasium"),
+        ("simulator:=gazebo", "unknown simulator 'gazebo'; valid: gymnasium"),
         ("lease_s:=-1.0", "lease_s is -1.0; valid"),
         ("task_options:='[1]'", "task_options"),
     ],
