@@ -27,12 +27,12 @@ _COMPILER = {
 def for_mujoco(text: str) -> str:
     """The same robot with absolute mesh paths and MuJoCo's compiler options.
 
-    InvalidRequest when it is no URDF.
+    InvalidRequest when it is not a URDF.
     """
     try:
         robot = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise InvalidRequest(f"robot description is no XML: {error}") from None
+        raise InvalidRequest(f"robot description is not XML: {error}") from None
     if robot.tag != "robot":
         raise InvalidRequest(f"robot description starts with <{robot.tag}>; valid: <robot> (URDF)")
     for link in robot.iter("link"):

@@ -92,6 +92,6 @@ def test_a_published_urdf_loads_without_the_meshes_that_are_not_here(tmp_path, c
     assert {model.body(b).name for b in range(1, model.nbody)} == {"base", "upper", "tool"}
     assert "link upper is drawn without a mesh" in caplog.text
     assert "MuJoCo cannot read" in caplog.text
-    for text, match in (("<sdf/>", "<sdf>"), ("no xml", "no XML")):
+    for text, match in (("<sdf/>", "<sdf>"), ("no xml", "not XML")):
         with pytest.raises(InvalidRequest, match=match):
             for_mujoco(text)

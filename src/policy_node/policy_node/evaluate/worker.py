@@ -156,7 +156,7 @@ def film_camera(spec: SimSpec, settings: EvaluationSettings) -> str:
     if not settings.videos:
         return ""
     if not cameras:
-        raise InvalidRequest(f"{spec.task} has no camera: no videos")
+        raise InvalidRequest(f"{spec.task} has no camera to film with")
     if settings.camera and settings.camera not in cameras:
         raise unknown("camera", settings.camera, cameras)
     return settings.camera or cameras[0]

@@ -62,7 +62,9 @@ class Demonstrations:
                 episodes = tuple(Episode(int(seed), *rest) for seed, *rest in parts)
                 return cls(episodes, json.loads(str(data["settings"])))
             except KeyError as error:
-                raise ValueError(f"{path} is no demonstration file: it has no {error}") from None
+                raise ValueError(
+                    f"{path} is not a demonstration file: {error} is missing"
+                ) from None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def test_demonstrations_survive_the_disk(tmp_path):
 
 def test_another_file_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(ValueError, match="other.npz is no demonstration file"):
+    with pytest.raises(ValueError, match="other.npz is not a demonstration file"):
         Demonstrations.load(tmp_path / "other.npz")
 
 

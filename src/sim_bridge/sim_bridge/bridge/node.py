@@ -84,7 +84,7 @@ class SimBridge(Node):
         try:
             self._topics.publish(record)
             self._cameras.publish(record.read_state().time_s)
-        except BridgeError as error:  # a state that is none, after a step that went well
+        except BridgeError as error:  # an invalid state, after a step that went well
             self.get_logger().error(f"not published: {error}")
 
 

@@ -171,7 +171,7 @@ def _parse_options(text: str) -> dict[str, Any] | None:
     try:
         options = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidRequest(f"options_json is no JSON: {error}") from None
+        raise InvalidRequest(f"options_json is not JSON: {error}") from None
     if not isinstance(options, dict):
         raise InvalidRequest(f"options_json is a {type(options).__name__}; valid: a JSON object")
     return options

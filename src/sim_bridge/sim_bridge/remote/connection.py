@@ -66,7 +66,7 @@ def _script(workspace: str, source: str, arguments: Sequence[str]) -> str:
     lines = [
         f"cd -- {folder} || exit 66",
         "if [ ! -x tools/run ]; then",
-        '  echo "$PWD is no Twinstep workspace: it has no tools/run" >&2; exit 66',
+        '  echo "$PWD is not a Twinstep workspace: tools/run is missing" >&2; exit 66',
         "fi",
     ]
     if source:

@@ -75,7 +75,7 @@ def encode_jpeg(image: np.ndarray, quality: int = 90) -> CompressedImage:
 
 
 def decode_jpeg(image: CompressedImage) -> np.ndarray:
-    """RGB ``(h, w, 3)`` uint8; ValueError when it is no JPEG."""
+    """RGB ``(h, w, 3)`` uint8; ValueError when it is not a JPEG."""
     return simplejpeg.decode_jpeg(bytes(image.data), colorspace="RGB")
 
 

@@ -277,7 +277,7 @@ def test_errors_name_host_and_workspace(ssh, tmp_path):
         RemoteHost("nowhere", workspace="~/x", ssh_options=ssh).__enter__()
     with pytest.raises(RemoteHostError, match="could not start on loopback(.|\n)*no/such"):
         RemoteHost("loopback", workspace="/no/such", ssh_options=ssh).__enter__()
-    with pytest.raises(RemoteHostError, match="is no Twinstep workspace"):
+    with pytest.raises(RemoteHostError, match="is not a Twinstep workspace"):
         RemoteHost("loopback", workspace=str(tmp_path), ssh_options=ssh).__enter__()
 
 

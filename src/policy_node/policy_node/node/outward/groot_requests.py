@@ -17,7 +17,7 @@ _STATE_AXES, _VIDEO_AXES = 1, 3
 def observation(task: ServedTask, data: Any) -> Observation:
     """From nested or flat keys, with or without batch and time axes; the last time counts.
 
-    Raises InvalidRequest for what is no observation, FeatureUnsupported for a batch.
+    Raises InvalidRequest for what is not an observation, FeatureUnsupported for a batch.
     """
     if not isinstance(data, dict):
         raise InvalidRequest(f"an observation is a map, got {type(data).__name__}")

@@ -29,7 +29,7 @@ def check_can_hold(spec: SimSpec) -> None:
         for name in spec.action.names:
             if _joint_of(name, spec) is None:
                 raise FeatureUnsupported(
-                    f"no hold action for {spec.task}: action {name!r} is no joint; "
+                    f"no hold action for {spec.task}: action {name!r} is not a joint; "
                     f"valid: {', '.join(j.name for j in spec.joints)}"
                 )
 

@@ -196,4 +196,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"no {path.name} in {path.parent}") from None
     except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is no JSON: {error}") from None
+        raise CheckpointError(f"{path} is not JSON: {error}") from None

@@ -61,7 +61,7 @@ def open_checkpoint(path: str | Path, device: str = "auto") -> PolicySource:
 
             return LeRobotSource(candidate, device)
     raise CheckpointError(
-        f"{folder} is no checkpoint; valid: a folder with spec.json (chunk policy) or "
+        f"{folder} is not a checkpoint; valid: a folder with spec.json (chunk policy) or "
         "config.json (LeRobot pretrained_model)"
     )
 

@@ -137,4 +137,4 @@ def _rows(reply: Any) -> np.ndarray:
     try:
         return np.stack([np.asarray(step[0]["action"], np.float64).ravel() for step in reply])
     except (TypeError, KeyError, IndexError, ValueError) as error:
-        raise OperationFailed(f"the server's reply is no list of actions: {error!r}") from None
+        raise OperationFailed(f"the server's reply is not a list of actions: {error!r}") from None

@@ -110,7 +110,7 @@ def make_cfg(
     image_size: tuple[int, int] | None = None,
 ) -> So101PickPlaceCfg:
     """``image_size`` (width, height) [px] adds the camera ``front``. InvalidRequest for a control
-    period that is no multiple of the physics step."""
+    period that is not a multiple of the physics step."""
     cfg = So101PickPlaceCfg()
     cfg.scene.so101.spawn.usd_path = str(arm_usd)
     if image_size is not None:

@@ -194,7 +194,7 @@ def _refuse(model: mujoco.MjModel) -> None:
         )
         if not plain:
             raise FeatureUnsupported(
-                f"actuator {name!r} is no position actuator of a joint, gear 1"
+                f"actuator {name!r} is not a position actuator of a joint, gear 1"
             )
 
 

@@ -28,11 +28,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, options: ImportOptions) -> RawEpisode:
-    """InvalidRequest when it is no such dataset or has no such episode."""
+    """InvalidRequest when it is not such a dataset or lacks the episode."""
     try:
         return _read(LeRobotFolder(path), options)
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise InvalidRequest(f"{path} is no LeRobot dataset that can be read: {error!r}") from None
+        raise InvalidRequest(f"{path} is not a readable LeRobot dataset: {error!r}") from None
 
 
 def _read(folder: LeRobotFolder, options: ImportOptions) -> RawEpisode:

@@ -42,7 +42,7 @@ def read(path: Path, options: ImportOptions) -> RawEpisode:
         try:
             return _episode(path, json.loads(file["data"].attrs["env_args"]), demo, options)
         except (KeyError, TypeError, ValueError, ElementTree.ParseError) as error:
-            raise InvalidRequest(f"{path} is no robomimic dataset: {error!r}") from None
+            raise InvalidRequest(f"{path} is not a robomimic dataset: {error!r}") from None
 
 
 def _number(name: str) -> int:

@@ -41,7 +41,7 @@ def read(path: Path, options: ImportOptions) -> RawEpisode:
             )
         return _episode(path, robot, demos[options.episode], options)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InvalidRequest(f"{path} is no RoboVerse v2 trajectory: {error!r}") from None
+        raise InvalidRequest(f"{path} is not a RoboVerse v2 trajectory: {error!r}") from None
 
 
 def _load(path: Path) -> Any:
@@ -61,7 +61,7 @@ def _load(path: Path) -> Any:
 
 def _choose_robot(document: Any, wanted: str, path: Path) -> str:
     if not isinstance(document, dict) or not document:
-        raise InvalidRequest(f"{path} is no RoboVerse v2 trajectory: no robots in it")
+        raise InvalidRequest(f"{path} is not a RoboVerse v2 trajectory: it holds no robots")
     robots = [str(name) for name in document]
     if wanted and wanted not in robots:
         raise unknown("robot", wanted, robots)
