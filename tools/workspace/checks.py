@@ -137,4 +137,4 @@ def install_debian_packages(log: Path) -> None:
             )
     left = [r.what for r in missing if not r.present()]
     if left:
-        print(f"[setup] apt-get did not bring: {', '.join(left)}; see {log}", flush=True)
+        print(f"[setup] apt-get could not install: {', '.join(left)}; see {log}", flush=True)

@@ -122,7 +122,8 @@ def _family(host: str) -> int:
 def _announce(monitor: Monitor, host: str, port: int, secret: str) -> None:
     if not is_loopback(host):
         monitor.get_logger().warning(
-            f"serving on {host}: whoever reaches this address can watch; the token travels in clear"
+            f"serving on {host}: whoever reaches this address can watch; "
+            "the token travels in the clear"
         )
     shown = f"[{host}]" if ":" in host else host
     # In the fragment, which browsers keep to themselves: it is in no request and in no log.

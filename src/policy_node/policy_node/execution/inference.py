@@ -134,5 +134,5 @@ def timed(observation: Observation, infer: InferFunction) -> Finished:
     actions = np.asarray(infer(observation), dtype=np.float64)
     seconds = time.perf_counter() - started
     if actions.ndim != 2 or 0 in actions.shape:
-        raise ValueError(f"the policy gave a chunk of shape {actions.shape}; valid: (H, A)")
+        raise ValueError(f"the policy returned a chunk of shape {actions.shape}; valid: (H, A)")
     return Finished(observation.step, actions, seconds)

@@ -245,7 +245,7 @@ class InferenceWorker:
                 chunks = policy.infer_batch([job.observation for job in batch])
                 if len(chunks) != len(batch):
                     raise OperationFailed(
-                        f"policy {policy.spec.kind!r} answered {len(chunks)} chunks for "
+                        f"policy {policy.spec.kind!r} answered with {len(chunks)} chunks for "
                         f"{len(batch)} observations"
                     )
         except Exception as error:
@@ -271,17 +271,20 @@ def check_chunk(chunk: Any, spec: PolicySpec) -> np.ndarray:
     try:
         actions = np.asarray(chunk, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise OperationFailed(f"policy {spec.kind!r} answered no numbers: {error}") from None
+        raise OperationFailed(
+            f"policy {spec.kind!r} did not answer with numbers: {error}"
+        ) from None
     width = len(spec.action_names)
     if actions.ndim != 2 or not len(actions) or (width and actions.shape[1] != width):
         expected = f"(H, {width or 'A'})"
         raise OperationFailed(
-            f"policy {spec.kind!r} answered a chunk of shape {actions.shape}; "
+            f"policy {spec.kind!r} answered with a chunk of shape {actions.shape}; "
             f"valid: {expected} with H at least 1"
         )
     if not np.isfinite(actions).all():
         row, column = np.argwhere(~np.isfinite(actions))[0]
         raise OperationFailed(
-            f"policy {spec.kind!r} answered {actions[row, column]} in row {row}, column {column}"
+            f"policy {spec.kind!r} answered with {actions[row, column]} "
+            f"in row {row}, column {column}"
         )
     return actions

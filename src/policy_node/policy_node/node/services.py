@@ -93,8 +93,8 @@ class PolicyServices:
         action_names = inference.spec.action_names or spec.action.names
         if actions.shape[1] != len(action_names):
             raise OperationFailed(
-                f"policy {inference.spec.kind!r} answered {actions.shape[1]} values per action; "
-                f"{spec.task} has {len(action_names)}: {', '.join(action_names)}"
+                f"policy {inference.spec.kind!r} answered with {actions.shape[1]} values "
+                f"per action; {spec.task} has {len(action_names)}: {', '.join(action_names)}"
             )
         chunk = ActionChunk(
             actions=actions,

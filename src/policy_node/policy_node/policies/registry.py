@@ -94,7 +94,7 @@ def check_request(address: str) -> None:
     """InvalidRequest for what only who starts the node may choose: code to run."""
     if address.startswith(plugins.PYTHON):
         raise InvalidRequest(
-            f"policy {address!r} cannot be asked for; start the policy node with it instead"
+            f"policy {address!r} cannot be requested; start the policy node with it instead"
         )
 
 

@@ -239,7 +239,7 @@ def test_four_clients_of_a_batchable_policy_cost_little_more_than_one(harness, a
         (np.zeros((2, 3)), r"shape \(2, 3\); valid: \(H, 2\)"),
         (np.zeros(2), r"shape \(2,\)"),
         (np.zeros((0, 2)), "with H at least 1"),
-        ([["x", "y"]], "answered no numbers"),
+        ([["x", "y"]], "did not answer with numbers"),
         (None, "answered"),
     ],
 )

@@ -187,7 +187,7 @@ def test_bad_requests_are_refused_by_the_service(node, bridge, policy):
         ({"client_id": "x", "options_json": '{"polcy": 1}'}, "'polcy'; valid: policy"),
         (
             {"client_id": "x", "options_json": '{"policy": "python:os:abort"}'},
-            "cannot be asked for",
+            "cannot be requested",
         ),
         ({"client_id": "x"}, "environment_state"),
     ):

@@ -106,8 +106,8 @@ class RemoteVectorEnv(VectorEnv):
                 first.observation_space,
             ):
                 raise InvalidRequest(
-                    f"{name} hosts {env.sim_spec.task} with other spaces than {namespaces[0]} "
-                    f"({first.sim_spec.task}); all bridges must host the same task"
+                    f"{name} hosts {env.sim_spec.task} with spaces other than those of "
+                    f"{namespaces[0]} ({first.sim_spec.task}); all bridges must host the same task"
                 )
 
     def _each(self, call: Any) -> list[Any]:

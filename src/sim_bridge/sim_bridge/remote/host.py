@@ -77,7 +77,9 @@ class RemoteHost:
         **arguments: Any,
     ) -> None:
         if host and not workspace:
-            raise InvalidRequest(f"workspace on {host!r} is missing; valid: a path, as ~/twinstep")
+            raise InvalidRequest(
+                f"workspace on {host!r} is missing; valid: a path, such as ~/twinstep"
+            )
         self._host = host
         self._workspace = workspace or _own_workspace()
         self._source = source

@@ -110,7 +110,7 @@ class ChunkPolicySource:
             frozen[row, :count] = 1.0
         output = self._network(self._statistics.normalise(states), prefix, frozen)
         if not np.all(np.isfinite(output)):
-            raise CheckpointError(f"{c.model} gave a value that is not finite")
+            raise CheckpointError(f"{c.model} returned a value that is not finite")
         return c.finish(self._statistics.denormalise(output))
 
     def _normalised_actions(self, actions: np.ndarray) -> np.ndarray:

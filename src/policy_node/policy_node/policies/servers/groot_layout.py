@@ -53,7 +53,9 @@ def unbatched(action: Any) -> dict[str, np.ndarray]:
     Raises OperationFailed for anything else than a map of arrays of one batch.
     """
     if not isinstance(action, dict):
-        raise OperationFailed(f"the server answered a {type(action).__name__}, not action arrays")
+        raise OperationFailed(
+            f"the server answered with a {type(action).__name__}, not action arrays"
+        )
     parts = {}
     for key, value in action.items():
         try:

@@ -121,7 +121,7 @@ class GrootZmqLink:
         if isinstance(reply, dict) and "error" in reply:
             if "nauthorized" in str(reply["error"]):
                 raise InvalidRequest(f"{self._address} refuses this token: {reply['error']}")
-            raise OperationFailed(f"the server answered an error: {reply['error']}")
+            raise OperationFailed(f"the server answered with an error: {reply['error']}")
         return reply
 
     def _receive(self, timeout_s: float) -> bytes:

@@ -38,7 +38,7 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
     for path in key_map.request_keys:
         if path[0] not in _FIELDS:
             raise InvalidRequest(
-                f"{key_map.name} maps {path[0]!r}, which MetaObs has not; "
+                f"{key_map.name} maps {path[0]!r}, which MetaObs does not have; "
                 f"valid: {', '.join(_FIELDS)}"
             )
     if sim_spec:
@@ -133,7 +133,7 @@ def _stacked(images: dict[str, np.ndarray]) -> np.ndarray:
 def _rows(reply: Any) -> np.ndarray:
     """``(H, A)`` of the first robot of the batch."""
     if not isinstance(reply, list) or not reply:
-        raise OperationFailed("the server answered an empty list: its inference failed")
+        raise OperationFailed("the server answered with an empty list: its inference failed")
     try:
         return np.stack([np.asarray(step[0]["action"], np.float64).ravel() for step in reply])
     except (TypeError, KeyError, IndexError, ValueError) as error:

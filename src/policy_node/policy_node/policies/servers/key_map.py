@@ -149,11 +149,11 @@ class KeyMap:
             raise OperationFailed(f"the server's action parts differ in length: {sorted(heights)}")
         chunk = np.concatenate(parts, axis=1)
         if not chunk.size:
-            raise OperationFailed(f"the server answered an empty chunk of shape {chunk.shape}")
+            raise OperationFailed(f"the server answered with an empty chunk of shape {chunk.shape}")
         if not np.isfinite(chunk).all():
             row, column = np.argwhere(~np.isfinite(chunk))[0]
             raise OperationFailed(
-                f"the server answered {chunk[row, column]} in row {row}, column {column} "
+                f"the server answered with {chunk[row, column]} in row {row}, column {column} "
                 f"of a chunk of shape {chunk.shape}"
             )
         return chunk

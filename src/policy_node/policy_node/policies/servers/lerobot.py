@@ -145,11 +145,13 @@ class LerobotLink:
             raise LinkDown("an empty reply from a server that answered before: was it restarted?")
         if not data:
             raise OperationFailed(
-                "the server answered an empty reply: its inference failed, its log says why"
+                "the server answered with an empty reply: its inference failed, its log says why"
             )
         actions = loads(data, _ADMIT)
         if not isinstance(actions, list) or not all(_is_timed_action(a) for a in actions):
-            raise OperationFailed("the server answered something else than a list of TimedAction")
+            raise OperationFailed(
+                "the server answered with something other than a list of TimedAction"
+            )
         return actions
 
     def _call(self, method: str, request, reply, timeout_s: float, stream: bool = False):

@@ -146,12 +146,12 @@ class OpenpiLink:
     def _unpacked(self, frame: str | bytes) -> dict[str, Any]:
         if isinstance(frame, str):
             self.close()  # the server closes behind an error frame
-            raise OperationFailed(f"the server answered an error: {_last_line(frame)}")
+            raise OperationFailed(f"the server answered with an error: {_last_line(frame)}")
         message = unpack_openpi(frame)
         if isinstance(message, (list, np.ndarray)):  # the fork's bare chunk
             return {"actions": message}
         if not isinstance(message, dict):
-            raise OperationFailed(f"the server answered a {type(message).__name__}, not a map")
+            raise OperationFailed(f"the server answered with a {type(message).__name__}, not a map")
         return message
 
 

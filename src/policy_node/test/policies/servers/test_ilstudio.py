@@ -183,5 +183,5 @@ def test_server_gone_in_mid_episode_is_waited_for_protocol_fake(monkeypatch):
 def test_a_map_with_a_field_that_meta_obs_lacks(tmp_path):
     path = tmp_path / "map.yaml"
     path.write_text("state: [{to: joints, joints: [a]}]\nactions: [{from: actions}]")
-    with pytest.raises(InvalidRequest, match="'joints', which MetaObs has not; valid: state"):
+    with pytest.raises(InvalidRequest, match="'joints', which MetaObs does not have; valid: state"):
         connect(1, f"?map={path}")

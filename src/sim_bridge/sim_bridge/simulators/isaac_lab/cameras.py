@@ -31,7 +31,7 @@ class IsaacLabCameras:
         sensor.update(0.0, force_recompute=True)
         image = sensor.data.output.get("rgb")
         if image is None:
-            raise OperationFailed(f"camera {name!r}: the renderer gave no picture")
+            raise OperationFailed(f"camera {name!r}: the renderer returned no picture")
         image = getattr(image, "torch", image)
         return np.ascontiguousarray(image[0, :, :, :3].cpu().numpy())
 

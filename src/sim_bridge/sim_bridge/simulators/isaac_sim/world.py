@@ -224,7 +224,7 @@ class IsaacSimWorld:
             if image is not None:
                 return np.ascontiguousarray(image.numpy()[:, :, :3]).astype(np.uint8)
         raise OperationFailed(
-            f"camera {name!r} gave no picture in {_WARM_UP_FRAMES} frames; is this an RTX GPU?"
+            f"camera {name!r} returned no picture in {_WARM_UP_FRAMES} frames; is this an RTX GPU?"
         )
 
     def _root(self, name: str) -> RigidPrim | Articulation:

@@ -39,6 +39,6 @@ def read_trajectory(path: Path, options: ImportOptions) -> Trajectory:
     except ModuleNotFoundError as error:
         raise NotFound(f"reading {path} needs the Python module {error.name!r}") from error
     raise InvalidRequest(
-        f"{path} is of no known format; valid: {SUFFIX}, RoboVerse v2 (.pkl, .pkl.gz), "
+        f"{path} has an unknown format; valid: {SUFFIX}, RoboVerse v2 (.pkl, .pkl.gz), "
         "a LeRobot dataset folder (v2.1, v3.0), ALOHA or robomimic HDF5"
     )

@@ -75,7 +75,7 @@ def _episode(path: Path, robot: str, demo: dict[str, Any], options: ImportOption
     joints = tuple(sorted(targets[0]))
     for index, target in enumerate(targets):
         if tuple(sorted(target)) != joints:
-            raise ValueError(f"action {index} has other joints than the first")
+            raise ValueError(f"action {index} does not have the joints of the first")
     states = [demo["init_state"]]
     if options.states == "all":
         if not demo.get("states"):

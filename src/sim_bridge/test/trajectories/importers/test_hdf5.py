@@ -225,7 +225,7 @@ def test_robomimic_states_restored_on_a_bridge(robomimic_file, scene, demo, repl
 def test_unknown_files_list_the_formats(tmp_path):
     path = tmp_path / "notes.hdf5"
     path.write_bytes(b"not hdf5")
-    with pytest.raises(InvalidRequest, match="of no known format; valid: .npz, RoboVerse"):
+    with pytest.raises(InvalidRequest, match="has an unknown format; valid: .npz, RoboVerse"):
         open_trajectory(str(path))
     with pytest.raises(NotFound, match="no trajectory"):
         open_trajectory(str(tmp_path / "missing.hdf5"))
