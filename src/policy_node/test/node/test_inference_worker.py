@@ -235,7 +235,7 @@ def test_four_clients_of_a_batchable_policy_cost_little_more_than_one(harness, a
 @pytest.mark.parametrize(
     ("chunk", "message"),
     [
-        (np.full((2, 2), np.nan), "'test' answered nan in row 0, column 0"),
+        (np.full((2, 2), np.nan), "'test' answered with nan in row 0, column 0"),
         (np.zeros((2, 3)), r"shape \(2, 3\); valid: \(H, 2\)"),
         (np.zeros(2), r"shape \(2,\)"),
         (np.zeros((0, 2)), "with H at least 1"),

@@ -407,7 +407,7 @@ def test_http_encoded_twice_protocol_fake():
         (500, '{"detail": "model exploded"}', "answered 500.*model exploded"),
         (200, "<html>", "not a JSON message"),
         (200, "{}", "no 'actions'"),
-        (200, '{"action.actions": [[NaN, 1.0]]}', "answered nan"),
+        (200, '{"action.actions": [[NaN, 1.0]]}', "answered with nan"),
         (200, '{"action.actions": "left"}', "not an array"),
     ],
 )

@@ -140,8 +140,8 @@ def test_malicious_reply_is_refused_and_does_not_run_protocol_fake(monkeypatch, 
     ("reply", "complaint"),
     [
         (pickle.dumps([]), "empty list"),
-        (pickle.dumps([1, 2]), "no list of actions"),
-        (pickle.dumps([[{"action": [np.nan]}]]), "answered nan"),
+        (pickle.dumps([1, 2]), "not a list of actions"),
+        (pickle.dumps([[{"action": [np.nan]}]]), "answered with nan"),
         (b"junk", "refused"),
     ],
 )

@@ -292,8 +292,8 @@ def test_late_chunk_of_an_earlier_observation_is_skipped_protocol_fake(monkeypat
     ("data", "complaint"),
     [
         (b"", "empty reply"),
-        (dumps([1, 2]), "something else"),
-        (dumps("no"), "something else"),
+        (dumps([1, 2]), "something other"),
+        (dumps("no"), "something other"),
         (b"\x00", "refused"),
     ],
 )

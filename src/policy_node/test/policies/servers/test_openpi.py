@@ -172,7 +172,7 @@ def array_map(values) -> dict:
 @pytest.mark.parametrize(
     ("reply", "complaint"),
     [
-        ({"actions": array_map(np.full((4, 2), np.nan))}, "answered nan in row 0, column 0"),
+        ({"actions": array_map(np.full((4, 2), np.nan))}, "answered with nan in row 0, column 0"),
         ({"actions": array_map(np.zeros((0, 2)))}, "empty chunk"),
         ({"actions": array_map(np.zeros((2, 3, 4, 2)))}, "has shape"),
         ({"plan": [1.0]}, "no 'actions'; it has plan"),

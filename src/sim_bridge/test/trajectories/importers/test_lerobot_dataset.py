@@ -303,5 +303,5 @@ def test_damaged_datasets_are_named(tmp_path, damage):
     (tmp_path / "meta/info.json").write_text(json.dumps(info("v2.1")))
     write_v21(tmp_path)
     (tmp_path / damage).write_bytes(b"{garbage")
-    with pytest.raises(InvalidRequest, match="no LeRobot dataset that can be read"):
+    with pytest.raises(InvalidRequest, match="not a readable LeRobot dataset"):
         open_trajectory(str(tmp_path))

@@ -120,8 +120,8 @@ def test_nothing_in_a_file_is_run(tmp_path):
         (b"not a pickle", "refused a pickle"),
         (pickle.dumps(document())[:-200], "refused a pickle"),
         (gzip.compress(pickle.dumps(document()))[:-40], "cannot be read"),
-        (pickle.dumps([1, 2]), "no robots in it"),
-        (pickle.dumps({"so101": [{"actions": []}]}), "no RoboVerse v2 trajectory"),
+        (pickle.dumps([1, 2]), "holds no robots"),
+        (pickle.dumps({"so101": [{"actions": []}]}), "not a RoboVerse v2 trajectory"),
         (pickle.dumps({"so101": []}), "no episode 0"),
     ],
 )
