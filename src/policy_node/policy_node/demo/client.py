@@ -22,7 +22,9 @@ from sim_interfaces.action import Rollout
 
 from policy_node.demo.graph import DemoGraph, mirror_summary
 from policy_node.demo.report import DemoOutcome, DemoProgress, summary, table
+from policy_node.rollout.episodes import step_limit
 from sim_bridge.errors import OK, BridgeError
+from sim_bridge.output import check_folder, prepare_folder, writing
 from sim_bridge.parameters import check, parameter
 from sim_bridge.ros.convert import from_episode_msg
 from sim_bridge.ros.interrupts import StopFlag
@@ -40,7 +42,7 @@ class DemoParameters:
     policy: str = parameter("", "address of the policy; empty: the one that the policy node serves")
     episodes: int = parameter(1, "how many to run", low=1)
     seed: int = parameter(0, "of the first episode; the next ones count up", low=0)
-    max_steps: int = parameter(0, "of an episode; 0: the task's limit", low=0)
+    max_steps: int = parameter(0, "of an episode; 0: the task's limit, or 200", low=0)
     output: str = parameter("output", "where a folder named after the time is made")
     mirror: bool = parameter(True, "record a video with the mirror")
     wait_s: float = parameter(120.0, "how long the other nodes may take to appear [s]", above=0.0)
@@ -61,18 +63,23 @@ class Demo:
 
     def run(self) -> int:
         p = self._parameters
+        check_folder(self._folder)
         spec = self._graph.wait_for_peers(p.wait_s, p.mirror)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        prepare_folder(self._folder)
         if p.mirror:
             self._graph.start_recording(str(self._folder))
-        outcome = self._roll_out(spec)
+        try:
+            outcome = self._roll_out(spec)
+        except BridgeError:
+            self.abort()
+            raise
         if p.mirror:
             outcome = self._with_mirror(outcome)
         pids = {**self._graph.pids(), "mirror": outcome.mirror.get("pid")}
         return self._report(replace(outcome, pids=pids))
 
     def abort(self) -> None:
-        """Cancel what runs, quickly; for Ctrl-C."""
+        """Cancel what runs, quickly."""
         with contextlib.suppress(BridgeError):
             self._graph.cancel_rollout(_GOODBYE_S)
         if self._parameters.mirror:
@@ -81,14 +88,15 @@ class Demo:
 
     def _roll_out(self, spec: SimSpec) -> DemoOutcome:
         p = self._parameters
+        limit = step_limit(spec, p.max_steps, self._graph.say)
         goal = Rollout.Goal(
             policy=p.policy,
             episodes=p.episodes,
             seeds=list(range(p.seed, p.seed + p.episodes)),
-            max_steps=p.max_steps,
+            max_steps=limit,
             output_directory=str(self._folder),
         )
-        progress = DemoProgress(p.episodes, p.max_steps or spec.max_episode_steps)
+        progress = DemoProgress(p.episodes, limit)
         try:
             result = self._graph.run_rollout(
                 goal, lambda f: progress.update(f.episode, f.step, f.fps)
@@ -118,8 +126,10 @@ class Demo:
 
     def _report(self, outcome: DemoOutcome) -> int:
         path = self._folder / "summary.json"
-        content = summary(replace(outcome, files=(*outcome.files, str(path))))
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        written = tuple(file for file in outcome.files if Path(file).is_file())
+        content = summary(replace(outcome, files=(*written, str(path))))
+        with writing(path):
+            path.write_text(json.dumps(content, indent=2) + "\n")
         print("\n".join(table(content, str(self._folder))), flush=True)
         if outcome.message:
             return 2
@@ -147,6 +157,7 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         if demo is not None:
             demo.abort()
+        print("demo: interrupted; the episodes that had ended are kept", file=sys.stderr)
         return 130
     finally:
         rclpy.try_shutdown()

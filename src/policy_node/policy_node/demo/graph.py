@@ -37,7 +37,7 @@ class DemoGraph:
     def __init__(self, node: Node, stop: StopFlag, log: Callable[[str], None]) -> None:
         self._node = node
         self._stop = stop
-        self._log = log
+        self.say = log
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         self._spec: SimSpec | None = None
@@ -67,7 +67,7 @@ class DemoGraph:
                 raise TimedOut(f"not there after {timeout_s:g} s: {', '.join(missing)}")
             if now - reminded > _REMINDER_S:
                 reminded = now
-                self._log(f"waiting for {', '.join(missing)}")
+                self.say(f"waiting for {', '.join(missing)}")
             self._spin()
         return self._spec
 

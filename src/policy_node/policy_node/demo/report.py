@@ -99,17 +99,22 @@ def table(summary: dict[str, Any], folder: str) -> list[str]:
         ),
     ]
     if mirror:
-        rows.append(
-            (
-                "mirror",
-                f"{mirror['frames']} frames, joint error {mirror['joint_error_max_rad']:.1e} rad, "
-                f"lag {mirror['lag_ms']['p50']:.1f} ms (median)",
-            )
-        )
+        rows.append(("mirror", _mirror_text(mirror)))
     if summary["message"]:
         rows.append(("failed", summary["message"]))
     rows.append(("files", folder))
     return [f"  {name:<9} {value}" for name, value in rows]
+
+
+def _mirror_text(mirror: dict[str, Any]) -> str:
+    """Figures are None where the mirror had nothing to measure: no frame, no joint of a name."""
+    error, lag_ms = mirror["joint_error_max_rad"], mirror["lag_ms"]["p50"]
+    parts = [f"{mirror['frames']} frames"]
+    if error is not None:
+        parts.append(f"joint error {error:.1e} rad")
+    if lag_ms is not None:
+        parts.append(f"lag {lag_ms:.1f} ms (median)")
+    return ", ".join(parts)
 
 
 class DemoProgress:

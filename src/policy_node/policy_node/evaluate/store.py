@@ -17,6 +17,7 @@ from typing import Any
 
 from policy_node.evaluate.statistics import wilson_interval
 from sim_bridge.errors import IncorrectState
+from sim_bridge.output import prepare_folder, writing
 
 SETTINGS_FILE = "settings.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -34,10 +35,11 @@ class ResultStore:
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder = folder
         self._identity = json.loads(json.dumps(identity))  # as it will be read back
-        folder.mkdir(parents=True, exist_ok=True)
+        prepare_folder(folder)
         self._claim()
         self.lines = self._read_lines()
-        self._file = (folder / EPISODES_FILE).open("a")
+        with writing(folder / EPISODES_FILE):  # no buffer, which close() would write once more
+            self._file = (folder / EPISODES_FILE).open("ab", buffering=0)
 
     @property
     def finished(self) -> set[int]:
@@ -46,9 +48,9 @@ class ResultStore:
 
     def add(self, line: dict[str, Any]) -> None:
         """Write one finished episode through to the disk."""
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self.folder / EPISODES_FILE):
+            self._file.write(f"{json.dumps(line)}\n".encode())
+            os.fsync(self._file.fileno())
         self.lines.append(line)
 
     def close(self) -> None:
@@ -113,5 +115,6 @@ def summary(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _write_whole(path: Path, content: dict[str, Any]) -> None:
     """All or nothing, so that a crash leaves no half file."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    with writing(path):
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(temporary, path)

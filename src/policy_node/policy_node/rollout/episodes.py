@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from policy_node.execution.strategy import Strategy
 from sim_bridge.episodes import Environment, RunningEpisode, Subscriber
-from sim_bridge.errors import InvalidRequest
 from sim_bridge.types import EpisodeResult, SimSpec, StepReply
+
+log = logging.getLogger(__name__)
+
+STEPS_WITHOUT_LIMIT = 200
+
+
+def step_limit(spec: SimSpec, max_steps: int, say: Callable[[str], None]) -> int:
+    """Control steps that an episode may take: the smaller of ``max_steps`` and the task's own
+    limit, each 0 for none. Without either it is STEPS_WITHOUT_LIMIT, and that is said."""
+    limits = [n for n in (max_steps, spec.max_episode_steps) if n]
+    if not limits:
+        say(
+            f"{spec.task} has no step limit of its own: episodes end after "
+            f"{STEPS_WITHOUT_LIMIT} steps (max_steps sets another limit)"
+        )
+    return min(limits, default=STEPS_WITHOUT_LIMIT)
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning(text)
 
 
 class EpisodeRunner:
     """Runs episodes of one task, watched by ``subscribers``.
 
+    ``max_steps`` 0 is the task's own limit (see ``step_limit``).
     ``is_called_success`` is asked with the environment's episode number after each request: true
     ends the episode as a success.
     """
@@ -29,12 +52,9 @@ class EpisodeRunner:
         should_stop: Callable[[], bool] = lambda: False,
         is_called_success: Callable[[int], bool] = lambda episode: False,
     ) -> None:
-        limits = [n for n in (max_steps, spec.max_episode_steps) if n]
-        if not limits:
-            raise InvalidRequest(f"{spec.task} has no step limit of its own; give max_steps")
         self._environment = environment
         self._strategy = strategy
-        self._max_steps = min(limits)
+        self._max_steps = step_limit(spec, max_steps, _say_once)
         self._subscribers = subscribers
         self._should_stop = should_stop
         self._is_called_success = is_called_success

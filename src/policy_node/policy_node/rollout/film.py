@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from sim_bridge.episodes import Subscriber
+from sim_bridge.output import writing
 from sim_bridge.types import EpisodeResult, StepReply
 
 
@@ -35,8 +36,9 @@ class Film(Subscriber):
 
     def on_end(self, result: EpisodeResult) -> None:
         if not result.canceled:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            _write_video(self._path, self._frames, self._rate_hz)
+            with writing(self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                _write_video(self._path, self._frames, self._rate_hz)
 
 
 def _write_video(path: Path, frames: Sequence[np.ndarray], rate_hz: float) -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from policy_node.execution.open_loop import OpenLoop
 from policy_node.policies.registry import open_policy
-from policy_node.rollout.episodes import EpisodeRunner
+from policy_node.rollout.episodes import EpisodeRunner, step_limit
 from policy_node.rollout.local_environment import LocalEnvironment
 from sim_bridge.episodes import Progress
 from sim_bridge.errors import BridgeError
@@ -26,14 +26,14 @@ def record(
     sim = open_simulator(simulator, task)
     try:
         source = open_policy(policy, sim.spec)
-        total = max_steps or sim.spec.max_episode_steps or None
+        total = step_limit(sim.spec, max_steps, print)
         recording = Recording(sim.spec, {"policy": policy})
         with tqdm(total=total, unit="step", disable=not show_progress) as bar:
             runner = EpisodeRunner(
                 LocalEnvironment(sim, source.spec.image_keys),
                 OpenLoop(source.for_client("record")),
                 sim.spec,
-                max_steps,
+                total,
                 [recording, Progress(lambda step, reward, fps: bar.update(step - bar.n))],
             )
             runner.run(seed)
@@ -61,10 +61,10 @@ def main(args: list[str] | None = None) -> int:
             options.max_steps,
             sys.stderr.isatty(),
         )
+        path = trajectory.save(options.output)
     except BridgeError as error:
         print(f"record_trajectory: {error}", file=sys.stderr)
         return 2
-    path = trajectory.save(options.output)
     outcome = "success" if trajectory.success else "no success"
     print(f"{path}: {trajectory.num_steps} steps, {outcome}, {path.stat().st_size / 1e3:.1f} kB")
     return 0 if trajectory.success else 1

@@ -24,6 +24,7 @@ from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed, TimedOut
+from sim_bridge.output import prepare_folder, writing
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.convert_spec import from_spec_msg
@@ -70,6 +71,8 @@ class RolloutWorker:
         result = Rollout.Result()
         try:
             seeds = _seeds(goal)
+            if goal.output_directory:
+                prepare_folder(_folder(goal))
             spec = self._connect(goal.policy)
             steadiness = self._parameters.steadiness()
             policy = SteadyPolicy(self._policy, spec, steadiness, should_stop)
@@ -77,7 +80,7 @@ class RolloutWorker:
                 self._called_success = None  # of an earlier run; episodes may have the same numbers
                 subscribers: list[Subscriber] = [Progress(functools.partial(on_progress, index))]
                 if goal.output_directory:
-                    path = _trajectory_path(goal.output_directory, index)
+                    path = _folder(goal) / f"episode_{index:03d}.npz"
                     subscribers += [TrajectoryFile(spec, path), _EpisodeLog(index, path, policy)]
                 runner = self._runner(goal, spec, policy, subscribers, should_stop)
                 episode = runner.run(seed)
@@ -147,8 +150,8 @@ def _seeds(goal: Rollout.Goal) -> list[int]:
     return seeds
 
 
-def _trajectory_path(directory: str, index: int) -> Path:
-    return Path(directory).expanduser().absolute() / f"episode_{index:03d}.npz"
+def _folder(goal: Rollout.Goal) -> Path:
+    return Path(goal.output_directory).expanduser().absolute()
 
 
 class _EpisodeLog(Subscriber):
@@ -165,8 +168,5 @@ class _EpisodeLog(Subscriber):
         line = episode_line(self._index, result)
         line.update(self._policy.report(), trajectory=self._trajectory.name)
         path = self._trajectory.with_name("episodes.jsonl")
-        try:
-            with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise OperationFailed(f"cannot write {path}: {error}") from error
+        with writing(path), path.open("a") as file:
+            file.write(json.dumps(line) + "\n")

@@ -113,6 +113,7 @@ def test_ctrl_c_cancels_the_rollout_and_ends_quickly(graph, tmp_path):
         wait_until(lambda: "step 20" in process.output(), DEADLINE_S, "the rollout to run")
         process.signal(signal.SIGINT)
         assert process.wait(3.0) == 130
+        assert "demo: interrupted" in process.output() and "Traceback" not in process.output()
     with demo(tmp_path, graph) as process:  # the graph is free for the next one
         assert process.wait(DEADLINE_S) == 0, process.output()
 
@@ -128,12 +129,47 @@ def test_demo_names_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize(
     ("parameter", "message"),
-    [("episodes:=0", "episodes is 0; valid: 1"), ("seed:=-1", "seed is -1")],
+    [
+        ("episodes:=0", "episodes is 0; valid: 1"),
+        ("episodes:=abc", "episodes is 'abc'"),
+        ("seed:=-1", "seed is -1"),
+    ],
 )
 def test_demo_refuses_bad_parameters(tmp_path, parameter, message):
     with demo(tmp_path, {}, parameter) as process:
         assert process.wait(DEADLINE_S) == 2
-        assert message in process.output()
+        assert message in process.output() and "Traceback" not in process.output()
+
+
+def test_demo_refuses_an_output_that_is_no_folder_before_it_waits(tmp_path):
+    (tmp_path / "output").write_text("here first")
+    with demo(tmp_path, {"ROS_DOMAIN_ID": str(free_domain_id())}) as process:
+        assert process.wait(DEADLINE_S) == 2
+        assert len(process.output().splitlines()) == 1
+        assert f"demo: cannot write {tmp_path / 'output'}" in process.output()
+        assert "choose another folder" in process.output()
+
+
+def test_a_task_without_an_end_is_bounded_aloud(tmp_path):
+    env = {"ROS_DOMAIN_ID": str(free_domain_id())}
+    task = ("--ros-args", "-p", "simulator:=mujoco", "-p", "task:=so101")
+    hold = ("--ros-args", "-p", "policy:=hold")
+    with ExitStack() as stack:
+        for module, words in (("sim_bridge", task), ("policy_node", hold),
+                              ("policy_node.rollout", ())):  # fmt: skip
+            stack.enter_context(Process.module(module, *words, log=tmp_path / module, env=env))
+        process = stack.enter_context(demo(tmp_path, env))
+        assert process.wait(DEADLINE_S) == 1, process.output()
+        assert "so101 has no step limit of its own: episodes end after 200" in process.output()
+        assert "failure in 200 steps" in process.output()
+
+
+def test_a_mirror_that_drew_nothing_has_no_figures_in_the_table(arm_spec):
+    """As it tells after a rollout that was refused: the table must not hide the reason."""
+    nothing = {"frames": 0, "joint_error_max_rad": None, "lag_ms": {"p50": None, "p99": None}}
+    outcome = DemoOutcome(arm_spec(), "expert", (), message="no such policy", mirror=nothing)
+    text = "\n".join(table(summary(outcome), "/out"))
+    assert "0 frames" in text and "failed    no such policy" in text
 
 
 @pytest.mark.parametrize("policy", ["exprt", "replay:/no/such.npz"])

@@ -131,6 +131,21 @@ def test_a_wrong_task_ends_with_the_bridge_s_own_words(tmp_path):
     assert "NoSuchTask-v0" in message and "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "remedy"),
+    [("out", "/dev/full", "choose another folder"), ("out/settings.tmp", "/dev/full", "free some")],
+)
+def test_an_output_that_takes_nothing_is_said_in_a_line(tmp_path, name, target, remedy):
+    """A file in the folder's place, and a disk that is full."""
+    output = tmp_path / "out"
+    if "/" in name:
+        output.mkdir()
+    (tmp_path / name).symlink_to(target)
+    message = run(output, "--episodes", "1", status=2)
+    assert message.startswith("evaluate: cannot write") and remedy in message
+    assert len(message.splitlines()) == 1
+
+
 def test_an_unknown_policy_is_refused_before_anything_starts(tmp_path):
     message = run(tmp_path / "out", policy="experrt", status=2)
     assert "unknown policy 'experrt'" in message

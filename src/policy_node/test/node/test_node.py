@@ -26,7 +26,7 @@ from sim_interfaces.action import Rollout
 from policy_node.rollout.policy_client import PolicyClient
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
-from sim_bridge.errors import InvalidRequest, NotFound, TimedOut
+from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed, TimedOut
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Caller, Receiver
@@ -233,6 +233,23 @@ def test_rollout_refuses_bad_goals(goals, graph, bridge):
         bridge.reset(seed=0)  # nobody else has control, not even for the lease
         bridge.release()
     assert graph[2].running
+
+
+def test_rollout_refuses_a_folder_it_cannot_write_before_an_episode(goals, bridge, tmp_path):
+    (tmp_path / "file").write_text("here first")
+    result = goals.result(goals.send(episodes=1, output_directory=str(tmp_path / "file")))
+    assert result.result.code == OperationFailed.code
+    assert "choose another folder" in result.result.message
+    assert not result.episodes and not goals.feedback
+    bridge.reset(seed=0)
+    bridge.release()
+
+
+def test_rollout_says_that_the_disk_is_full(goals, tmp_path):
+    (tmp_path / "episodes.jsonl").symlink_to("/dev/full")
+    result = goals.result(goals.send(episodes=1, max_steps=2, output_directory=str(tmp_path)))
+    assert result.result.code == OperationFailed.code
+    assert "No space left on device; free some space" in result.result.message
 
 
 def test_rollout_is_canceled_within_a_step_and_reports_what_was_done(goals, bridge):

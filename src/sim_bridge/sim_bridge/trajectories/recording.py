@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.episodes import Subscriber
-from sim_bridge.errors import OperationFailed
 from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder
 from sim_bridge.types import EpisodeResult, SimSpec, StepReply
 
@@ -36,8 +35,7 @@ class Recording(Subscriber):
 
 
 class TrajectoryFile(Recording):
-    """Writes an episode to ``path`` at its end, unless it was canceled; OperationFailed when that
-    does not work."""
+    """Writes an episode to ``path`` at its end, unless it was canceled."""
 
     def __init__(self, spec: SimSpec, path: Path, meta: dict[str, Any] | None = None) -> None:
         super().__init__(spec, meta)
@@ -45,9 +43,5 @@ class TrajectoryFile(Recording):
 
     def on_end(self, result: EpisodeResult) -> None:
         super().on_end(result)
-        if self.trajectory is None or result.canceled:
-            return
-        try:
+        if self.trajectory is not None and not result.canceled:
             self.trajectory.save(self.path)
-        except OSError as error:
-            raise OperationFailed(f"cannot write {self.path}: {error}") from error

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.output import writing
 from sim_bridge.types import SimSpec, SimState
 
 FORMAT = "twinstep-trajectory"
@@ -119,9 +120,15 @@ class Trajectory:
             )
 
     def save(self, path: str | Path) -> Path:
-        """Write the file, whole or not at all; missing folders are created."""
+        """Write the file, whole or not at all; missing folders are created. OperationFailed when
+        that does not work."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(path)
+        return path
+
+    def _write(self, path: Path) -> None:
         header = {"format": FORMAT, "version": VERSION}
         header.update({name: getattr(self, name) for name in _HEADER})
         partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -132,7 +139,6 @@ class Trajectory:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        return path
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         n, s = self.num_steps, self.num_states
