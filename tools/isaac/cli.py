@@ -35,7 +35,7 @@ def setup(arguments: list[str] | None = None) -> int:
         description="Make .venv-isaac (or $TWINSTEP_ISAAC_VENV) and build the workspace for it. "
         "PYTHON312 names the interpreter."
     )
-    parser.add_argument("--lock", action="store_true", help="resolve requirements/isaac.lock anew")
+    parser.add_argument("--lock", action="store_true", help="resolve requirements/isaac.lock again")
     parser.add_argument("--no-build", action="store_true", help="the packages only")
     options = parser.parse_args(arguments)
     environment = IsaacEnvironment()

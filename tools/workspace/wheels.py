@@ -48,7 +48,7 @@ def ensure_uv(environment: Environment) -> Path:
 def ensure_packages(environment: Environment, tests: bool) -> bool:
     """A virtual environment with exactly what the lock says. True if something changed.
 
-    The test packages go on top of the others; who does not ask for them keeps them.
+    The test packages go on top of the others; a set-up without them leaves them there.
     """
     stamp = environment.venv / ".stamp"
     keys = {level: packages_key(environment, level) for level in (False, True)}

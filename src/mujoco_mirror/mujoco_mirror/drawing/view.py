@@ -112,7 +112,7 @@ class View:
         return self._still
 
     def reframe(self) -> None:
-        """Let the automatic camera frame the scene anew at the next picture."""
+        """Let the automatic camera frame the scene again at the next picture."""
         self._cameraman.restart()
 
     def close(self) -> None:

@@ -125,7 +125,7 @@ class FidelityMonitor:
         return self._pair(_stamp(time_s), links, self._links, self._states)
 
     def forget(self) -> None:
-        """Simulation time starts anew."""
+        """Simulation time starts again from zero."""
         self._states.clear()
         self._links.clear()
 

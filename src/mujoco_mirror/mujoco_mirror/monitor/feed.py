@@ -192,7 +192,7 @@ class MonitorFeed:
             return (self._state.episode, self._state.step) if self._state else (0, 0)
 
     def changes(self, *cursors: Cursor) -> list[dict[str, Any]]:
-        """For each cursor what it has not seen, ready for JSON; moves the cursors on.
+        """What each cursor has not seen, ready for JSON; moves the cursors on.
 
         All at the same instant. ``status`` is always there; a fresh cursor gets everything.
         """

@@ -34,7 +34,7 @@ class Latest(Generic[T]):
 class Watchers:
     """How many readers there are, so that nothing is made that nobody looks at.
 
-    ``on_change`` is told when there come to be some and when there are none any more.
+    ``on_change`` is told when the first one appears and when the last one is gone.
     """
 
     def __init__(self, on_change: Callable[[bool], None] = lambda some: None) -> None:

@@ -36,7 +36,7 @@ class ExecutionSettings:
         f"{plugins.PYTHON_FORM}",
     )
     strategy_options: str = parameter(
-        "", "a JSON object for a strategy of an installed package or of one's own"
+        "", "a JSON object for a strategy of an installed package or of your own"
     )
     execute: int = parameter(0, "open loop: actions used of each chunk; 0: all", low=0)
     threshold: float = parameter(

@@ -44,7 +44,7 @@ NAMED = {
     ),
     "python": Named(
         plugins.PYTHON_FORM,
-        "code of one's own: `FUNCTION(spec)` returns a `PolicySource`",
+        "your own code: `FUNCTION(spec)` returns a `PolicySource`",
         "policy_node.policies.builtin.custom:open_source",
     ),
 }

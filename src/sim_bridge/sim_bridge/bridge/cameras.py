@@ -67,7 +67,7 @@ class _Camera:
         self._image_msg = Image(height=spec.height, width=spec.width, step=3 * spec.width)
         self._image_msg.encoding = "rgb8"
         self._image_msg.header.frame_id = spec.frame_id
-        # Written anew for each picture: a fresh message of this size costs twice the time.
+        # Overwritten for each picture: a fresh message of this size costs twice the time.
         self._image_msg.data = array("B", bytes(3 * spec.width * spec.height))
 
     def seen(self) -> bool:

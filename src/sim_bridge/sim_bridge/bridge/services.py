@@ -46,7 +46,7 @@ class ControlServices:
     def __init__(self, session: Session, bridge_id: str, log: Callable[[str], None]) -> None:
         self._session = session
         self._observations = ArrayLayout(session.simulator.spec.observations)
-        self._lean = srv.StepLean.Response()  # filled anew each time: it is sent before the next
+        self._lean = srv.StepLean.Response()  # filled each time: it is sent before the next
         self._bridge_id = bridge_id
         self._log = log
 

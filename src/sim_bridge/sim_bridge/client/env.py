@@ -29,7 +29,7 @@ class RemoteEnv(gymnasium.Env):
     when no bridge answers within ``connect_timeout_s``, LeaseHeld when another client drives it.
 
     A bridge that dies raises TimedOut after ``timeout_s``; one that was restarted in the middle
-    of an episode raises SequenceGap. After either, ``reset()`` starts anew. A client that dies
+    of an episode raises SequenceGap. After either, ``reset()`` starts again. A client that dies
     can be followed by one with the same ``client_id``, which goes on after ``resume()``.
     ``watch`` is called now and then while an answer is waited for, and may raise.
 

@@ -97,7 +97,7 @@ def from_state_msg(state: m.SimState) -> t.SimState:
     )
 
 
-# numpy works the name out anew each time, which takes longer than the rest of the array's message.
+# numpy works the name out each time, which takes longer than the rest of the array's message.
 _dtype_name = cache(str)
 
 

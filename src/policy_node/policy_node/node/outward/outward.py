@@ -73,7 +73,7 @@ ServeParameters = serve_parameters()
 
 
 class OutwardServers:
-    """The servers of one node; begun anew when the simulator's task changes."""
+    """The servers of one node; started again when the simulator's task changes."""
 
     def __init__(self, parameters: Serving, backend: Backend) -> None:
         self._settings = parameters.settings()

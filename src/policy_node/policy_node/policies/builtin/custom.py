@@ -1,4 +1,4 @@
-"""A policy in Python code of one's own: ``python:MODULE:FUNCTION``.
+"""A policy in your own Python code: ``python:MODULE:FUNCTION``.
 
 ``FUNCTION(spec: SimSpec)`` returns a ``PolicySource``; see ``policy_node/policy.py``.
 """

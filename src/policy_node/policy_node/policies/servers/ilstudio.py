@@ -32,7 +32,7 @@ _FIELDS = ("state", "state_ee", "state_joint", "state_obj", "image", "depth", "p
 
 
 def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> RemoteSource:
-    """Raises OperationFailed when nobody listens; InvalidRequest for keys MetaObs has not."""
+    """Raises OperationFailed when nobody listens; InvalidRequest for keys that MetaObs lacks."""
     address.check_options("batch")
     key_map = load_key_map(address.options.get("map", "ilstudio"))
     for path in key_map.request_keys:

@@ -46,7 +46,7 @@ class Link(Protocol):
 
     Calls raise LinkDown when the server is not there, TimedOut when it does not answer in time,
     and OperationFailed when it answers with an error; the link may be closed after any of them
-    and is opened anew before the next call.
+    and is opened again before the next call.
     """
 
     @property

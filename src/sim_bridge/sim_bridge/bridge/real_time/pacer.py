@@ -8,7 +8,7 @@ from collections.abc import Callable
 class Pacer:
     """Deadlines every ``period_s`` of ``clock`` (monotonic seconds), the first one at once.
 
-    Who comes late by whole periods has missed that many deadlines: they are counted and skipped,
+    A loop that is late by whole periods has missed that many deadlines: they are counted and skipped,
     so that the steps after a delay keep their distance. The caller does the waiting.
     """
 

@@ -30,7 +30,7 @@ def unpack(block: bytes, like: Mapping[str, Any]) -> dict[str, Any]:
         wanted = dict(_leaves(like, ""))
         odd = sorted(set(arrays) ^ set(wanted))
         if odd:
-            raise ValueError(f"{odd[0]!r} is in one of them only")
+            raise ValueError(f"{odd[0]!r} is in only one of them")
         for name, value in arrays.items():
             if value.shape != wanted[name].shape:
                 raise ValueError(f"{name!r} has shape {value.shape}, not {wanted[name].shape}")

@@ -110,7 +110,7 @@ class SapienSimulator:
         self._world = None  # type: ignore[assignment]  # frees PhysX; nothing works afterwards
 
     def _open(self) -> None:
-        """Build the scene anew, so that no contact cache of an earlier episode lives on."""
+        """Build the scene again, so that no contact cache of an earlier episode lives on."""
         self._world = PhysxWorld(self._mjcf.model)
         joints = [self._world.joints[j] for j in self._names.joint_ids]
         by_name = dict(zip(self._names.joint_names, joints, strict=True))
