@@ -8,8 +8,8 @@ from collections.abc import Callable
 class Pacer:
     """Deadlines every ``period_s`` of ``clock`` (monotonic seconds), the first one at once.
 
-    A loop that is late by whole periods has missed that many deadlines: they are counted and skipped,
-    so that the steps after a delay keep their distance. The caller does the waiting.
+    A loop that is late by whole periods has missed that many deadlines: they are counted and
+    skipped, so that the steps after a delay keep their distance. The caller does the waiting.
     """
 
     def __init__(self, period_s: float, clock: Callable[[], float]) -> None:
