@@ -58,7 +58,7 @@ class View:
             None if name == AUTO_CAMERA else camera_named(self.scene.drawn, name)
             for name in settings.cameras
         ]
-        self._cameraman = Cameraman(settings.width / settings.height)
+        self._cameraman = self.cameraman()
         self._renderer = Renderer(
             self.scene.drawn,
             settings.width,
@@ -72,15 +72,25 @@ class View:
         """Width and height [px] of what ``draw`` returns."""
         return len(self._cameras) * self.settings.width, self.settings.height
 
-    def show(self, state: SimState, overlay: Overlay | None = None) -> np.ndarray:
-        """Apply a state and draw it; RGB ``(h, w, 3)`` uint8 of ``frame_size``."""
-        self.mirror.apply(state)
-        return self.draw(overlay)
+    def show(
+        self,
+        state: SimState,
+        overlay: Overlay | None = None,
+        cameraman: Cameraman | None = None,
+    ) -> np.ndarray:
+        """Apply a state and draw it; RGB ``(h, w, 3)`` uint8 of ``frame_size``.
 
-    def draw(self, overlay: Overlay | None = None) -> np.ndarray:
+        Whoever shows states in another order than others brings a cameraman of their own.
+        """
+        self.mirror.apply(state)
+        return self.draw(overlay, cameraman)
+
+    def draw(
+        self, overlay: Overlay | None = None, cameraman: Cameraman | None = None
+    ) -> np.ndarray:
         """The state now; the overlay is written into the first camera's picture."""
         data = self.mirror.data
-        followed = self._cameraman.camera(self.scene.drawn, data)
+        followed = (cameraman or self._cameraman).camera(self.scene.drawn, data)
         pictures = [
             self._renderer.draw(data, camera or followed, None if index else overlay)
             for index, camera in enumerate(self._cameras)
@@ -110,6 +120,14 @@ class View:
                 self.scene.floor_shadow,
             )
         return self._still
+
+    def cameraman(self) -> Cameraman:
+        """One more automatic camera, for the size of these pictures."""
+        return Cameraman(self.settings.width / self.settings.height)
+
+    def follow(self) -> None:
+        """Let the view's own cameraman see a state that was drawn with another's camera."""
+        self._cameraman.camera(self.scene.drawn, self.mirror.data)
 
     def reframe(self) -> None:
         """Let the automatic camera frame the scene again at the next picture."""

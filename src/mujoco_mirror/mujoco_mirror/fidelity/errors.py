@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
 
+from mujoco_mirror.model.map_builder import MapReport
 from mujoco_mirror.model.map_rules import MapRules
 from mujoco_mirror.model.mirror import Mirror
 from mujoco_mirror.model.rotations import angle_between
@@ -22,6 +24,11 @@ from sim_bridge.types import LinkPoses, SimState
 
 _PENDING = 64
 _NANOSECONDS = 1_000_000_000
+# A state and its link poses leave the simulator one after the other. What left at another moment
+# is of another episode, though simulation time be the same.
+_TOGETHER_NS = 20_000_000
+
+_Pending = OrderedDict[int, tuple[Any, int]]
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ class ErrorTable:
 
 class FidelityMonitor:
     """Pairs states with link poses of the same simulation time, in whichever order they come.
+    ``published_ns`` is when each left the simulator, by its clock.
 
     Has a mirror of its own, of the undressed model, so that checking never disturbs a picture.
     """
@@ -113,32 +121,44 @@ class FidelityMonitor:
         self.limits = limits or Limits()
         self.latest: LinkErrors | None = None
         self._mirror = Mirror(model, rules, quiet=True)
-        self._states: OrderedDict[int, SimState] = OrderedDict()
-        self._links: OrderedDict[int, LinkPoses] = OrderedDict()
+        self._states: _Pending = OrderedDict()
+        self._links: _Pending = OrderedDict()
 
-    def on_state(self, state: SimState) -> LinkErrors | None:
+    @property
+    def map_report(self) -> MapReport | None:
+        """What of the states is not in the model and the other way; None before the first one."""
+        return self._mirror.map.report if self._mirror.map is not None else None
+
+    def on_state(self, state: SimState, published_ns: int = 0) -> LinkErrors | None:
         """The errors when the links of this state are known already."""
-        return self._pair(_stamp(state.time_s), state, self._states, self._links)
+        self._mirror.fit(state)
+        links = self._partner(state.time_s, state, published_ns, self._states, self._links)
+        return None if links is None else self._compare(state, links)
 
-    def on_links(self, time_s: float, links: LinkPoses) -> LinkErrors | None:
+    def on_links(self, time_s: float, links: LinkPoses, published_ns: int = 0) -> LinkErrors | None:
         """The errors when the state of these links is known already."""
-        return self._pair(_stamp(time_s), links, self._links, self._states)
+        state = self._partner(time_s, links, published_ns, self._links, self._states)
+        return None if state is None else self._compare(state, links)
 
     def forget(self) -> None:
         """Simulation time starts again from zero."""
         self._states.clear()
         self._links.clear()
 
-    def _pair(
-        self, stamp: int, item: SimState | LinkPoses, mine: OrderedDict, other: OrderedDict
-    ) -> LinkErrors | None:
-        if stamp not in other:
-            mine[stamp] = item
-            while len(mine) > _PENDING:
-                mine.popitem(last=False)
-            return None
-        found = other.pop(stamp)
-        state, links = (item, found) if isinstance(item, SimState) else (found, item)
+    def _partner(
+        self, time_s: float, item: Any, published_ns: int, mine: _Pending, other: _Pending
+    ) -> Any:
+        """Of the same step, from ``other``; without one ``item`` waits in ``mine``."""
+        stamp = round(time_s * _NANOSECONDS)
+        found, left_ns = other.pop(stamp, (None, 0))
+        if found is not None and abs(published_ns - left_ns) <= _TOGETHER_NS:
+            return found
+        mine[stamp] = (item, published_ns)
+        while len(mine) > _PENDING:
+            mine.popitem(last=False)
+        return None
+
+    def _compare(self, state: SimState, links: LinkPoses) -> LinkErrors:
         self._mirror.apply(state)
         self.latest = compare(self._mirror, links)
         return self.latest
@@ -162,7 +182,3 @@ def check_episode(
             )
         table.add(errors)
     return table, joint_error
-
-
-def _stamp(time_s: float) -> int:
-    return round(time_s * _NANOSECONDS)

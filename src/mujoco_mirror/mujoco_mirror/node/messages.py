@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from sim_bridge.types import LinkPoses, SimState
 
 @dataclass(frozen=True)
 class StateArrived:
-    """``published_ns`` is the wall-clock time of publication."""
+    """``published_ns`` is wall-clock time, ``arrived_s`` of ``time.monotonic``."""
 
     state: SimState
     published_ns: int
+    arrived_s: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class LinksArrived:
 
     time_s: float
     links: LinkPoses
+    published_ns: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ Reply = Callable[["RecordingResult | BridgeError | None"], None]
 
 @dataclass(frozen=True)
 class StartRecording:
-    """Answered with None once the model is loaded and every later state becomes a frame."""
+    """Answered with None once the model is loaded; every later step becomes a frame."""
 
     directory: str
     reply: Reply
@@ -80,7 +83,10 @@ class StartRecording:
 
 @dataclass(frozen=True)
 class StopRecording:
-    """Answered with a RecordingResult once the step was drawn, at the latest at ``deadline``."""
+    """Answered with a RecordingResult once the step was drawn, at the latest at ``deadline``.
+
+    Episode 0 takes no further step: answered once those that have arrived are drawn.
+    """
 
     episode: int
     step: int

@@ -245,9 +245,9 @@ class MirrorNode(Node):
         for parent, child, pose in frames(message.transforms):
             self._joints.tf.put(parent, child, pose)
 
-    def _on_tf(self, message: TFMessage) -> None:
+    def _on_tf(self, message: TFMessage, info: dict[str, int]) -> None:
         for time_s, links in link_poses(message.transforms, names.WORLD_FRAME):
-            self._worker.submit(LinksArrived(time_s, links))
+            self._worker.submit(LinksArrived(time_s, links, info["source_timestamp"]))
 
     def _report(self) -> None:
         if self._worker.failure is not None:

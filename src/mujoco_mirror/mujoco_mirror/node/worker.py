@@ -1,7 +1,7 @@
 """The drawing thread: the only one that touches the model, the GL context and the recording.
 
-Whoever receives states hands them over and goes on. While a recording runs every control step
-is drawn, in order; otherwise only the newest state is.
+Whoever receives states hands them over and goes on. The newest one is drawn for those who watch,
+first; a recording has a store of its own and gets the time that is left.
 """
 
 from __future__ import annotations
@@ -20,37 +20,39 @@ from mujoco_mirror.drawing.overlay import state_overlay
 from mujoco_mirror.drawing.renderer import Overlay
 from mujoco_mirror.drawing.view import View
 from mujoco_mirror.fidelity.errors import FidelityMonitor, Limits, LinkErrors
+from mujoco_mirror.fidelity.trouble import Trouble
 from mujoco_mirror.late.display import LateDisplay, MakeLate
 from mujoco_mirror.model.map_rules import MapRules
+from mujoco_mirror.node.live_picture import LatePicture, LivePicture
 from mujoco_mirror.node.messages import (
     CommandArrived,
     LinksArrived,
     ModelFound,
     ModelMissing,
-    RecordingResult,
     StartRecording,
     StateArrived,
     StopRecording,
     WatcherJoined,
 )
-from mujoco_mirror.node.status import MirrorStatus, mirror_status
-from mujoco_mirror.recording.recording import Recording
+from mujoco_mirror.node.record_control import RecordControl
+from mujoco_mirror.node.shot import Shot
+from mujoco_mirror.node.status import MirrorFigures, MirrorStatus, mirror_status
 from mujoco_mirror.recording.stream_stats import ArrivalCounter, Percentiles
-from sim_bridge.errors import BridgeError, IncorrectState, NotFound, OperationFailed, TimedOut
+from sim_bridge.errors import BridgeError, NotFound
 from sim_bridge.types import SimState
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.05
-# A state is a few kB: enough for an hour of backlog, bounded all the same.
+# Of the time that a picture takes.
+_JUST = 0.25
+# Between two pictures the queue is emptied, so this is seconds of messages, not a store.
 _BACKLOG = 50_000
-# Pictures between states, where they are wanted: as smooth as a screen needs.
-_LATE_PERIOD_S = 1 / 30
 
 
 class MirrorWorker:
-    """``make_view`` loads a model into a View; ``on_image`` gets every picture that was drawn
-    and its state; ``wanted`` says whether anybody looks at pictures outside of a recording;
-    ``make_late`` gives what draws between states, at a rate of its own (None: draw arrivals).
+    """``make_view`` loads a model into a View; ``on_image`` gets every live picture and its
+    state; ``wanted`` says whether anybody looks at them; ``make_late`` gives what draws between
+    states, at a rate of its own (None: draw arrivals).
     """
 
     def __init__(
@@ -70,23 +72,31 @@ class MirrorWorker:
         self._limits = limits or Limits()
         self._with_overlay = overlay
         self._make_late = make_late
-        self._late: LateDisplay | None = None
-        self._latest: SimState | None = None
-        self._next_draw_s = 0.0
         self._items: queue.Queue[Any] = queue.Queue()
         self._view: View | None = None
         self._model: ModelFound | None = None
-        self._recording: Recording | None = None
-        self._starting: StartRecording | None = None
-        self._stopping: StopRecording | None = None
-        self.arrivals = ArrivalCounter()
-        self.lag_s = Percentiles()
+        self._late: LateDisplay | None = None
+        self._live = LivePicture(wanted)
+        self._live_was_last = False
+        self._records = RecordControl()
         self._fidelity: FidelityMonitor | None = None
+        self._trouble = Trouble()
         self._joint_error = 0.0
-        self._warned_of = ""
+        self._draw_s = Percentiles()
+        self.arrivals = ArrivalCounter()
         self.problem = ""
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            StateArrived: self._on_state,
+            CommandArrived: self._on_command,
+            LinksArrived: self._on_links,
+            WatcherJoined: lambda _: self._live.again(),
+            ModelFound: self._on_model,
+            ModelMissing: self._on_no_model,
+            StartRecording: self._records.start,
+            StopRecording: self._records.stop,
+        }
 
     def start(self) -> None:
         self._thread.start()
@@ -103,16 +113,22 @@ class MirrorWorker:
 
     def status(self) -> MirrorStatus:
         """From any thread."""
-        view, fidelity, late = self._view, self._fidelity, self._late
+        fidelity, late, live = self._fidelity, self._late, self._live
         return mirror_status(
-            self.problem,
-            self.arrivals,
-            self.lag_s,
-            self._joint_error,
-            fidelity.latest if fidelity is not None else None,
-            self._limits,
-            view.mirror.map.report if view is not None and view.mirror.map is not None else None,
-            late.judge.errors if late is not None else None,
+            MirrorFigures(
+                problem=self.problem,
+                arrivals=self.arrivals,
+                live_lag_s=live.lag_s,
+                behind_s=live.behind_s(),
+                draw_s=self._draw_s,
+                pictures_to_draw=self._records.waiting,
+                steps_lost=self._records.lost,
+                joint_error=self._joint_error,
+                links=fidelity.latest if fidelity is not None else None,
+                limits=self._limits,
+                map_report=fidelity.map_report if fidelity is not None else None,
+                late_errors=late.judge.errors if late is not None else None,
+            )
         )
 
     def _run(self) -> None:
@@ -123,203 +139,131 @@ class MirrorWorker:
             _log.exception("the drawing thread failed")
             self.failure = error
         finally:
-            self._shut_down()
+            self._records.close()
+            if self._view is not None:
+                self._view.close()
 
     def _turn(self) -> bool:
-        batch = self._next_batch()
-        newest = max((i for i, x in enumerate(batch) if isinstance(x, StateArrived)), default=-1)
-        for index, item in enumerate(batch):
+        """All that has arrived, then one picture."""
+        for item in self._next_batch():
             if item is None:
                 return False
-            try:
-                self._handle(item, is_newest=index == newest)
-            except BridgeError as error:
-                if str(error) != self.problem:
-                    _log.error("%s", error)
-                self.problem = str(error)
-        self._check_waiting()
-        if self._late is not None and time.monotonic() >= self._next_draw_s:
-            self._next_draw_s = time.monotonic() + _LATE_PERIOD_S
-            self._draw_late()
+            self._try(self._handlers[type(item)], item)
+        period_s = self._model.control_period_s if self._model is not None else 0.0
+        self._records.check(self._view, period_s, self.problem)
+        if self._view is not None:
+            self._try(self._draw_one)
         return True
 
-    def _next_batch(self) -> list[Any]:
+    def _try(self, do: Callable[..., None], *arguments: Any) -> None:
         try:
-            batch = [self._items.get(timeout=self._patience_s())]
-        except queue.Empty:
-            return []
-        while True:
-            try:
+            do(*arguments)
+        except BridgeError as error:
+            if str(error) != self.problem:
+                _log.error("%s", error)
+            self.problem = str(error)
+
+    def _next_batch(self) -> list[Any]:
+        batch = []
+        try:
+            batch.append(self._items.get(timeout=self._patience_s()))
+            while True:
                 batch.append(self._items.get_nowait())
-            except queue.Empty:
-                return batch
+        except queue.Empty:
+            return batch
 
     def _patience_s(self) -> float | None:
-        if self._late is not None:
-            return max(self._next_draw_s - time.monotonic(), 0.001)
-        return _POLL_S if self._starting is not None or self._stopping is not None else None
-
-    def _handle(self, item: Any, is_newest: bool) -> None:
-        if isinstance(item, StateArrived):
-            self._on_state(item, is_newest)
-        elif isinstance(item, CommandArrived):
-            if self._late is not None:
-                self._late.command(item.names, item.positions, 1e-9 * item.published_ns)
-        elif isinstance(item, LinksArrived):
-            if self._fidelity is not None:
-                self._on_link_errors(self._fidelity.on_links(item.time_s, item.links))
-        elif isinstance(item, WatcherJoined):
-            self._redraw()
-        elif isinstance(item, ModelFound):
-            self._on_model(item)
-        elif isinstance(item, ModelMissing):
-            raise NotFound(item.reason)
-        elif isinstance(item, StartRecording):
-            self._on_start(item)
-        elif isinstance(item, StopRecording):
-            self._on_stop(item)
+        if self._view is not None and (self._live.waiting or self._records.waiting):
+            return 1e-6
+        return _POLL_S if self._records.has_requests else self._live.patience_s()
 
     def _on_model(self, found: ModelFound) -> None:
         if self._model is not None and found.source != self._model.source:
             self.arrivals = ArrivalCounter()
             self._fidelity.forget()
-            self._latest = None
+            self._live.forget()
         if self._model is None or found.path != self._model.path:
+            self._finish_drawing()
             view = self._make_view(found.path)
             if self._view is not None:
                 self._view.close()
             self._view = view
             self._late = self._make_late(view.scene.physics)
+            if self._late is not None:
+                self._live = LatePicture(self._wanted, self._late)
             self._fidelity = FidelityMonitor(view.scene.physics, self._rules, self._limits)
         self._model = found
         self.problem = ""
 
-    def _on_start(self, request: StartRecording) -> None:
-        if self._recording is not None or self._starting is not None:
-            request.reply(IncorrectState("a recording is running; stop it first"))
-        else:
-            self._starting = request
-            self._check_waiting()
+    def _finish_drawing(self) -> None:
+        """States of the model that goes away are drawn while it is still there."""
+        while self._records.waiting:
+            self._records.draw(self._view)
 
-    def _on_stop(self, request: StopRecording) -> None:
-        if self._recording is None:
-            request.reply(IncorrectState("no recording is running; start one first"))
-        elif self._stopping is not None:
-            request.reply(IncorrectState("the recording is being stopped already"))
-        else:
-            self._stopping = request
-            self._check_waiting()
+    def _on_no_model(self, missing: ModelMissing) -> None:
+        raise NotFound(missing.reason)
 
-    def _on_state(self, arrived: StateArrived, is_newest: bool) -> None:
-        state, recording = arrived.state, self._recording
-        in_order = self.arrivals.arrived(state.episode, state.step)
-        if recording is not None:
-            recording.arrivals.arrived(state.episode, state.step)
+    def _on_command(self, command: CommandArrived) -> None:
         if self._late is not None:
-            self._late.put(state, time.monotonic(), 1e-9 * arrived.published_ns)
-        if not in_order or self._view is None:
+            self._late.command(command.names, command.positions, 1e-9 * command.published_ns)
+
+    def _on_state(self, arrived: StateArrived) -> None:
+        state = arrived.state
+        shot = Shot(state, arrived.published_ns, arrived.arrived_s, self._overlay(state))
+        self._records.count(shot)
+        if not self.arrivals.arrived(state.episode, state.step) or self._view is None:
             return
-        self._latest = state
-        self._on_link_errors(self._fidelity.on_state(state))
-        wants_frame = recording is not None and recording.wants(state.episode, state.step)
-        seen = is_newest and self._late is None and self._wanted()
-        if not wants_frame and not seen:
+        self._live.put(shot)
+        self._records.put(shot)
+        self._on_link_errors(self._fidelity.on_state(state, arrived.published_ns))
+
+    def _on_links(self, arrived: LinksArrived) -> None:
+        if self._fidelity is not None:
+            errors = self._fidelity.on_links(arrived.time_s, arrived.links, arrived.published_ns)
+            self._on_link_errors(errors)
+
+    def _draw_one(self) -> None:
+        """The newest state for those who watch, or else the next step of the recording; one
+        picture for both where that is the same."""
+        live, recorded = self._live.due(), self._records.due()
+        if live is None and recorded is None:
             return
         started = time.perf_counter()
-        image = self._view.show(state, self._overlay(state))
-        drawn = time.perf_counter() - started
-        lag = 1e-9 * (time.time_ns() - arrived.published_ns)
-        self.lag_s.add(lag)
-        self._joint_error = self._view.mirror.joint_error(state)
-        if wants_frame:
-            recording.add(state.episode, state.step, image)
-            recording.lag_s.add(lag)
-            recording.draw_s.add(drawn)
-            recording.joint_error = max(recording.joint_error, self._joint_error)
-        if self._wanted():
-            self._on_image(image, state)
+        if recorded is not None and (live is None or recorded is live or self._can_wait(live)):
+            shot, image = recorded, self._records.draw(self._view)
+            if recorded is live:
+                self._view.follow()
+        else:
+            shot, image = live, self._view.show(live.state, live.overlay)
+        self._draw_s.add(time.perf_counter() - started)
+        self._joint_error = self._view.mirror.joint_error(shot.state)
+        self._live_was_last = shot is live
+        if shot is live:
+            self._on_image(image, shot.state)
+            self._records.shown(self._live.shown(shot))
 
-    def _redraw(self) -> None:
-        """The last state for who joins while nothing moves."""
-        if self._latest is not None and self._recording is None and self._wanted():
-            self._on_image(self._view.show(self._latest, self._overlay(self._latest)), self._latest)
-
-    def _draw_late(self) -> None:
-        """Recordings hold what was, not what may be: they draw states as they were published."""
-        if self._recording is None and self._wanted():
-            state = self._late.at(time.monotonic())
-            if state is not None:
-                self._on_image(self._view.show(state, self._overlay(state)), state)
+    def _can_wait(self, live: Shot) -> bool:
+        """Where states come faster than pictures, those who watch and the recording take turns:
+        a newer state will be there when the next picture for those who watch is begun."""
+        just_arrived = time.monotonic() - live.arrived_s < _JUST * self._draw_s.last
+        return self._live_was_last and self._live.waiting > 1 and just_arrived
 
     def _overlay(self, state: SimState) -> Overlay | None:
         if not self._with_overlay:
             return None
-        errors = self._fidelity.latest
-        return state_overlay(
-            state, self.lag_s.last, errors.worst(self._limits) if errors is not None else None
-        )
+        errors = self._fidelity.latest if self._fidelity is not None else None
+        worst = errors.worst(self._limits) if errors is not None else None
+        return state_overlay(state, self._live.lag_s.last, worst)
 
     def _on_link_errors(self, errors: LinkErrors | None) -> None:
         worst = errors.worst(self._limits) if errors is not None else None
         if worst is None:
             return
+        self._records.compared(errors)
         name, position, angle = worst
-        if self._recording is not None:
-            self._recording.links.add(errors)
         wrong = position > self._limits.position_m or angle > self._limits.angle_rad
-        if wrong and self._warned_of != name:
+        if self._trouble.begins(wrong, time.monotonic()):
             _log.warning(
                 "the picture is wrong: link %s is %.3g mm and %.3g deg away from the simulator's",
                 name, 1e3 * position, np.degrees(angle),
             )  # fmt: skip
-        self._warned_of = name if wrong else ""
-
-    def _check_waiting(self) -> None:
-        start, stop = self._starting, self._stopping
-        if start is not None and (self._view is not None or time.monotonic() > start.deadline):
-            self._starting = None
-            start.reply(self._begin(start))
-        if stop is not None:
-            reached = self._recording.position >= (stop.episode, stop.step)
-            if reached or time.monotonic() > stop.deadline:
-                self._stopping = None
-                stop.reply(self._end(None if reached else stop))
-
-    def _begin(self, request: StartRecording) -> BridgeError | None:
-        if self._view is None or self._model is None:
-            return TimedOut(
-                f"no model: {self.problem or 'the spec of a simulator has not arrived'}"
-            )
-        try:
-            # What the first picture costs must delay neither the first frame nor the answer.
-            self._view.prepare()
-            self._view.reframe()
-            self._recording = Recording(
-                request.directory, *self._view.frame_size, self._model.control_period_s
-            )
-        except BridgeError as error:
-            return error
-        return None
-
-    def _end(self, missed: StopRecording | None) -> RecordingResult | BridgeError:
-        recording, self._recording = self._recording, None
-        try:
-            picture = self._view.picture() if recording.frames else None
-            files = recording.finish(picture)
-        except (BridgeError, OSError) as error:
-            return error if isinstance(error, BridgeError) else OperationFailed(str(error))
-        if missed is not None:
-            return TimedOut(
-                f"episode {missed.episode} step {missed.step} was not drawn in time; the recording "
-                f"ends at episode {recording.position[0]} step {recording.position[1]}: {files[0]}"
-            )
-        return RecordingResult(recording.frames, files, recording.summary())
-
-    def _shut_down(self) -> None:
-        for waiting in (self._starting, self._stopping):
-            if waiting is not None:
-                waiting.reply(OperationFailed("the mirror is shutting down"))
-        if self._recording is not None:
-            self._recording.abandon()
-        if self._view is not None:
-            self._view.close()

@@ -36,7 +36,9 @@ class Recording:
         self._video = VideoWriter(self.directory / VIDEO_NAME, width, height, period_s)
         self.position = (0, 0)  # episode and step of the latest frame
         self.arrivals = ArrivalCounter()
+        self.lost = 0
         self.lag_s = Percentiles()
+        self.live_lag_s = Percentiles()
         self.draw_s = Percentiles()
         self.joint_error = 0.0
         self.links = ErrorTable()
@@ -69,17 +71,23 @@ class Recording:
             pass
 
     def summary(self) -> dict[str, Any]:
-        """Numbers for people and for the demo's summary; all JSON."""
+        """Numbers for people and for the demo's summary; all JSON.
+
+        ``lag_ms`` is from the publication of a state to its frame, which may have waited while
+        others were drawn; ``live_lag_ms`` from a state's arrival to the picture that was shown.
+        """
         link_m, link_rad = self.links.largest()
         return {
             "frames": self.frames,
             "received": self.arrivals.received,
             "dropped": self.arrivals.dropped,
             "out_of_order": self.arrivals.out_of_order,
+            "lost": self.lost,
             "joint_error_max_rad": self.joint_error,
             "link_error_max_m": link_m,
             "link_error_max_rad": link_rad,
             "links_compared": len(self.links.rows()),
+            "live_lag_ms": self.live_lag_s.summary_ms(),
             "lag_ms": self.lag_s.summary_ms(),
             "draw_ms": self.draw_s.summary_ms(),
             "pid": os.getpid(),

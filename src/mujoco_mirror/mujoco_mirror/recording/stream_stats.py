@@ -8,15 +8,17 @@ import numpy as np
 
 
 class Percentiles:
-    """Over the latest ``capacity`` samples."""
+    """Over the latest ``capacity`` samples; ``largest`` is of all."""
 
     def __init__(self, capacity: int = 4096) -> None:
         self._values = np.empty(capacity)
         self.count = 0
+        self.largest = float("-inf")
 
     def add(self, value: float) -> None:
         self._values[self.count % len(self._values)] = value
         self.count += 1
+        self.largest = max(self.largest, value)
 
     def at(self, *percents: float) -> tuple[float, ...]:
         """NaN before the first sample."""
@@ -27,7 +29,7 @@ class Percentiles:
 
     def summary_ms(self) -> dict[str, float | None]:
         """p50, p99 and max of samples in seconds, in milliseconds; None before the first one."""
-        values = self.at(50, 99, 100)
+        values = (*self.at(50, 99), self.largest)
         return {
             name: round(1e3 * value, 3) if self.count else None
             for name, value in zip(("p50", "p99", "max"), values, strict=True)

@@ -10,10 +10,11 @@ from mirror_scenes import FLOATING, TWO_ARMS, state
 
 from mujoco_mirror.fidelity import check as fidelity_check
 from mujoco_mirror.fidelity.errors import FidelityMonitor, Limits, check_episode
+from mujoco_mirror.fidelity.trouble import Trouble
 from mujoco_mirror.model.map_rules import parse_rules
 from mujoco_mirror.model.mirror import Mirror
 from mujoco_mirror.model.rotations import to_wxyz
-from mujoco_mirror.node.status import OK, WARN, mirror_status
+from mujoco_mirror.node.status import OK, WARN, MirrorFigures, mirror_status
 from mujoco_mirror.recording.stream_stats import ArrivalCounter, Percentiles
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import resolve_uri
@@ -126,6 +127,27 @@ def test_live_states_and_links_meet_by_time_in_either_order():
     assert (name in LINKS, position) == (True, pytest.approx(0.003))
 
 
+def test_links_of_another_moment_are_not_compared():
+    """After a pause, states and links of two episodes lie side by side, at the same times."""
+    monitor = FidelityMonitor(mujoco.MjModel.from_xml_string(TWO_ARMS))
+    (before, _), (now, links) = _samples(TWO_ARMS, _arms, LINKS, 2)
+    second = 1_000_000_000
+    assert monitor.on_state(before, 1 * second) is None
+    assert monitor.on_links(now.time_s, links, 5 * second) is None
+    assert monitor.latest is None
+    errors = monitor.on_state(now, 5 * second + 1_000_000)
+    assert errors.position_m.max() < 1e-12
+
+
+def test_a_trouble_is_said_once_however_often_it_comes_and_goes():
+    trouble = Trouble(calm_s=5.0)
+    wrong = [k % 2 == 0 for k in range(100)]
+    assert [trouble.begins(w, 0.1 * k) for k, w in enumerate(wrong)].count(True) == 1
+    assert not trouble.begins(False, 10.0) and not trouble.begins(True, 14.0)
+    assert not trouble.begins(False, 20.0) and not trouble.begins(False, 25.1)
+    assert trouble.begins(True, 25.2)
+
+
 def test_the_status_names_the_worst_link_and_the_leftovers():
     mirror = Mirror(mujoco.MjModel.from_xml_string(TWO_ARMS))
     monitor = FidelityMonitor(mirror.model)
@@ -137,7 +159,13 @@ def test_the_status_names_the_worst_link_and_the_leftovers():
 
     def status():
         return mirror_status(
-            "", arrivals, lag, 0.0, monitor.latest, monitor.limits, mirror.map.report
+            MirrorFigures(
+                arrivals=arrivals,
+                live_lag_s=lag,
+                links=monitor.latest,
+                limits=monitor.limits,
+                map_report=mirror.map.report,
+            )
         )
 
     monitor.on_state(now)
@@ -148,7 +176,7 @@ def test_the_status_names_the_worst_link_and_the_leftovers():
     monitor.on_state(now)
     monitor.on_links(now.time_s, LinkPoses(LINKS, poses))
     assert (status().level, "left/fore: 20 mm" in status().message) == (WARN, True)
-    assert status().values["lag_ms_p50"] == "10.0"
+    assert status().values["live_lag_ms_p50"] == "10.0"
     mirror.apply(state({"left/shoulder": 0.1}))
     assert "not in the state: left_elbow" in status().message
 
