@@ -21,7 +21,7 @@ class Environment(Protocol):
 
 
 class Subscriber:
-    """Watches episodes, in the thread that runs them. Override what you care for.
+    """Watches episodes, in the thread that runs them. Override what you care about.
 
     One that asks to see ``every_step`` makes the episode take its steps one by one.
     """

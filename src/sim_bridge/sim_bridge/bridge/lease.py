@@ -33,7 +33,7 @@ class Holder:
 class Lease:
     """Exactly-once execution for one controlling client at a time.
 
-    ``clock`` gives monotonic seconds; ``default_s`` is the lease without a wish of the client.
+    ``clock`` gives monotonic seconds; ``default_s`` is the lease of a client that asks for none.
     """
 
     def __init__(self, default_s: float, clock: Callable[[], float]) -> None:
