@@ -20,10 +20,10 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "film = mujoco_mirror.recording.film:main",
-            "fidelity = mujoco_mirror.fidelity.check:main",
-            "mirror = mujoco_mirror.node.node:main",
-            "monitor = mujoco_mirror.monitor.node:main",
+            "film = mujoco_mirror.entry:film",
+            "fidelity = mujoco_mirror.entry:fidelity",
+            "mirror = mujoco_mirror.entry:mirror",
+            "monitor = mujoco_mirror.entry:monitor",
         ],
     },
 )

@@ -25,16 +25,16 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "policy_node = policy_node.node.node:main",
-            "rollout = policy_node.rollout.node:main",
-            "demo = policy_node.demo.client:main",
-            "record_trajectory = policy_node.rollout.record_trajectory:main",
-            "evaluate = policy_node.evaluate.run:main",
-            "collect = policy_node.evaluate.collect:main",
-            "collect_demonstrations = policy_node.learn.collect:main",
-            "train_policy = policy_node.learn.train:main",
-            "export_policy = policy_node.learn.export:main",
-            "report_policy = policy_node.learn.report:main",
+            "policy_node = policy_node.entry:policy_node",
+            "rollout = policy_node.entry:rollout",
+            "demo = policy_node.entry:demo",
+            "record_trajectory = policy_node.entry:record_trajectory",
+            "evaluate = policy_node.entry:evaluate",
+            "collect = policy_node.entry:collect",
+            "collect_demonstrations = policy_node.entry:collect_demonstrations",
+            "train_policy = policy_node.entry:train_policy",
+            "export_policy = policy_node.entry:export_policy",
+            "report_policy = policy_node.entry:report_policy",
         ]
     },
 )

@@ -19,10 +19,10 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "sim_bridge = sim_bridge.bridge.node:main",
-            "bridges = sim_bridge.processes.bridges:main",
-            "replay = sim_bridge.trajectories.replay_command:main",
-            "replay_server = sim_bridge.trajectories.replay_node:main",
+            "sim_bridge = sim_bridge.entry:sim_bridge",
+            "bridges = sim_bridge.entry:bridges",
+            "replay = sim_bridge.entry:replay",
+            "replay_server = sim_bridge.entry:replay_server",
         ]
     },
 )

@@ -2,7 +2,7 @@
 
 import sys
 
-from sim_bridge.bridge.node import main
+from sim_bridge.entry import sim_bridge
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(sim_bridge())

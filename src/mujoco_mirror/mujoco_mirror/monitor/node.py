@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import secrets
 import socket
-import sys
-import threading
 
-import rclpy
 import uvicorn
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from mujoco_mirror.monitor.feed import MonitorFeed
 from mujoco_mirror.monitor.liveness import LivenessProbe
@@ -23,8 +16,9 @@ from mujoco_mirror.monitor.security import Token, is_loopback
 from mujoco_mirror.monitor.server import MonitorServer
 from mujoco_mirror.monitor.subscriptions import FeedSubscriptions, VideoSubscription
 from mujoco_mirror.monitor.video import VideoFeed
-from sim_bridge.errors import BridgeError, OperationFailed
+from sim_bridge.errors import OperationFailed
 from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.program import Program, spinning
 
 _SHUTDOWN_S = 2
 
@@ -45,26 +39,17 @@ class Monitor(Node):
         )
 
 
+PROGRAM = Program(
+    "monitor",
+    "Show the simulation of this namespace in a browser, on http://127.0.0.1:9000. The URL with "
+    "the token, which the buttons need, is printed at start.",
+    (MonitorParameters,),
+)
+
+
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="monitor",
-        description="Show the simulation of this namespace in a browser, on http://127.0.0.1:9000. "
-        "The URL with the token, which the buttons need, is printed at start.",
-        epilog=f"Parameters: {MonitorParameters.__doc__}",
-    )
-    parser.parse_args(remove_ros_args(args if args is not None else sys.argv)[1:])
-    # Signals are the web server's: it closes the viewers, then the node goes down.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        _run(Monitor())
-    except BridgeError as error:
-        print(f"monitor: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    # Ctrl-C is the web server's: it closes the viewers, then the node goes down.
+    return PROGRAM.run(lambda stop, given: _run(Monitor()), args)
 
 
 def _run(monitor: Monitor) -> None:
@@ -82,16 +67,8 @@ def _run(monitor: Monitor) -> None:
     )
     host, port, *_ = listener.getsockname()
     _announce(monitor, host, port, secret)
-    executor = SingleThreadedExecutor()
-    executor.add_node(monitor)
-    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
-    thread.start()
-    try:
+    with spinning(monitor):
         _serve(server, listener)
-    finally:
-        executor.shutdown()
-        thread.join(timeout=_SHUTDOWN_S)
-        monitor.destroy_node()
 
 
 def _serve(server: MonitorServer, listener: socket.socket) -> None:
@@ -129,10 +106,3 @@ def _announce(monitor: Monitor, host: str, port: int, secret: str) -> None:
     # In the fragment, which browsers keep to themselves: it is in no request and in no log.
     print(f"monitor: watch at http://{shown}:{port}/", flush=True)
     print(f"monitor: watch and act at http://{shown}:{port}/#token={secret}", flush=True)
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,15 +11,12 @@ from typing import Any
 
 import mujoco
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.task import Future
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from sim_interfaces import msg as m
 from sim_interfaces import srv
@@ -59,6 +53,7 @@ from sim_bridge.ros.convert import from_state_msg, from_time, to_time
 from sim_bridge.ros.convert_spec import from_model_msg
 from sim_bridge.ros.images import encode_jpeg, to_image_msg
 from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.program import Program, spin
 from sim_bridge.types import SimState
 
 _DEFAULT_TIMEOUT_S = 60.0
@@ -121,8 +116,9 @@ class MirrorNode(Node):
         self.create_timer(_STATUS_PERIOD_S, self._report)
         self._worker.start()
 
-    def close(self) -> None:
+    def destroy_node(self) -> None:
         self._worker.close()
+        super().destroy_node()
 
     def _make_view(self, path: Path) -> View:
         view = View(path, self._settings.view_settings(), self._rules)
@@ -278,41 +274,12 @@ def _answer(result: Any, response: srv.Record.Response) -> srv.Record.Response:
     return response
 
 
-def _log_to_console() -> None:
-    """The core logs with Python's logging, in the format of ROS 2's console."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("[%(levelname)s] [%(created)f] [%(name)s]: %(message)s"))
-    logger = logging.getLogger("mujoco_mirror")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+PROGRAM = Program(
+    "mirror",
+    "Show a simulator's state in a local MuJoCo model: pictures, video, fidelity.",
+    (MirrorParameters,),
+)
 
 
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="mirror",
-        description="Show a simulator's state in a local MuJoCo model: pictures, video, fidelity.",
-        epilog=f"Parameters: {MirrorParameters.__doc__}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.parse_args(remove_ros_args(args if args is not None else sys.argv)[1:])
-    rclpy.init(args=args)
-    _log_to_console()
-    executor, node = SingleThreadedExecutor(), None
-    try:
-        node = MirrorNode()
-        executor.add_node(node)
-        executor.spin()
-    except BridgeError as error:
-        print(f"mujoco_mirror: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        if rclpy.ok():  # otherwise Ctrl-C took the context away in the middle of a call
-            raise
-    finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return PROGRAM.run(lambda stop, given: spin(MirrorNode(), stop), args)

@@ -9,15 +9,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sim_interfaces.action import Rollout
 
 from policy_node.demo.graph import DemoGraph, mirror_summary
@@ -29,6 +25,7 @@ from sim_bridge.parameters import check, parameter
 from sim_bridge.ros.convert import from_episode_msg
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import read_parameters
+from sim_bridge.ros.program import Program
 from sim_bridge.types import SimSpec
 
 _DRAWING_TIMEOUT_S = 120.0
@@ -136,28 +133,25 @@ class Demo:
         return 0 if outcome.success else 1
 
 
+PROGRAM = Program(
+    "demo",
+    __doc__,
+    (DemoParameters,),
+    interrupted="interrupted; the episodes that had ended are kept",
+)
+
+
 def main(args: list[str] | None = None) -> int:
-    words = remove_ros_args(args if args is not None else sys.argv)[1:]
-    parser = argparse.ArgumentParser(
-        prog="demo", description=__doc__, epilog=f"Parameters: {DemoParameters.__doc__}"
-    )
-    parser.parse_args(words)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = StopFlag().install()
-    demo = None
+    return PROGRAM.run(_work, args)
+
+
+def _work(stop: StopFlag, given: argparse.Namespace) -> int:
+    node = Node("demo")
+    parameters = read_parameters(node, DemoParameters)
+    graph = DemoGraph(node, stop, lambda text: print(f"demo: {text}", flush=True))
+    demo = Demo(graph, parameters)
     try:
-        node = Node("demo")
-        parameters = read_parameters(node, DemoParameters)
-        graph = DemoGraph(node, stop, lambda text: print(f"demo: {text}", flush=True))
-        demo = Demo(graph, parameters)
         return demo.run()
-    except BridgeError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        if demo is not None:
-            demo.abort()
-        print("demo: interrupted; the episodes that had ended are kept", file=sys.stderr)
-        return 130
-    finally:
-        rclpy.try_shutdown()
+        demo.abort()
+        raise

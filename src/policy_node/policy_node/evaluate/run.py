@@ -29,6 +29,7 @@ from policy_node.policies.registry import check_address, open_policy
 from policy_node.policy import Policy
 from policy_node.rollout.episodes import episode_line
 from policy_node.rollout.policy_client import PolicyClient
+from sim_bridge.entry import exit_status
 from sim_bridge.errors import BridgeError, OperationFailed
 from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
@@ -48,19 +49,14 @@ def command(
     tell: Callable[[EvaluationSettings, dict[str, Any]], None],
 ) -> int:
     """Run an evaluation as the program ``name``; its exit status."""
-    try:
+
+    def work() -> None:
         settings = settings_of()
         if settings.policy_node is None:
             check_address(settings.policy)
-        content = evaluate(settings)
-    except BridgeError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    tell(settings, content)
-    return 0
+        tell(settings, evaluate(settings))
+
+    return exit_status(name, work, "interrupted; the same command goes on from here")
 
 
 def _tell(settings: EvaluationSettings, content: dict[str, Any]) -> None:

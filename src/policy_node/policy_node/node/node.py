@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import logging
-import sys
 import threading
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sim_interfaces import msg as m
 
 from policy_node.node.chunk_info import ChunkInfoPublisher
 from policy_node.node.inference_worker import InferenceWorker
 from policy_node.node.outward.outward import OutwardServers, ServeParameters
-from policy_node.node.parameters import LOG_FORMAT, PolicyParameters
+from policy_node.node.parameters import PolicyParameters
 from policy_node.node.services import PolicyServices
 from policy_node.node.sessions import PolicySessions
 from policy_node.node.warm_up import warm_up
-from policy_node.policies.registry import VALID_FORMS, open_policy
+from policy_node.policies.registry import open_policy
 from policy_node.policy import PolicySource
 from sim_bridge import names
 from sim_bridge.errors import BridgeError
@@ -34,6 +28,7 @@ from sim_bridge.ros import qos
 from sim_bridge.ros.convert_spec import from_spec_msg
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import Report, declare_pid, read_parameters
+from sim_bridge.ros.program import Program, spinning
 from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.types import SimSpec
 
@@ -118,41 +113,19 @@ class PolicyNode(Node):
         return open_policy(address, self._spec)
 
 
+PROGRAM = Program(
+    "policy_node",
+    "Serve action chunks (infer_chunk, reset_policy) for the task of the bridge in the same "
+    "namespace.",
+    (PolicyParameters, ServeParameters),
+)
+
+
 def main(args: list[str] | None = None) -> int:
-    words = remove_ros_args(args if args is not None else sys.argv)[1:]
-    parser = argparse.ArgumentParser(
-        prog="policy_node",
-        description="Serve action chunks (infer_chunk, reset_policy) for the task of the bridge "
-        "in the same namespace.",
-        epilog=f"Parameters: {PolicyParameters.__doc__} policy: {'; '.join(VALID_FORMS)}. "
-        f"{ServeParameters.__doc__}",
-    )
-    parser.parse_args(words)
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = StopFlag().install()
-    node = None
-    try:
-        node = PolicyNode()
-        _run(node, stop)
-    except BridgeError as error:
-        print(f"policy_node: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return PROGRAM.run(_work, args)
 
 
-def _run(node: PolicyNode, stop: StopFlag) -> None:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, name="executor", daemon=True)
-    thread.start()
-    try:
+def _work(stop: StopFlag, given: argparse.Namespace) -> None:
+    with spinning(PolicyNode()) as node:
         if node.wait_for_spec(stop):
             node.serve(stop)
-    finally:
-        executor.shutdown()
-        thread.join(timeout=2.0)

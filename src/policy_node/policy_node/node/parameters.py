@@ -10,9 +10,6 @@ from policy_node.policies.registry import VALID_FORMS, check_address
 from policy_node.rollout.steady_policy import Steadiness
 from sim_bridge.parameters import check, parameter
 
-# The core logs with Python's logging; this is how ROS 2's console looks.
-LOG_FORMAT = "[%(levelname)s] [%(created)f] [%(name)s]: %(message)s"
-
 
 @dataclass(frozen=True)
 class PolicyParameters:

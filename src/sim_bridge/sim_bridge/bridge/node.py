@@ -7,19 +7,18 @@ the rest of ROS (parameters and the like) is served by an executor in a second t
 from __future__ import annotations
 
 import argparse
-import sys
-import threading
 import uuid
 from dataclasses import replace
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from sim_bridge.bridge.cameras import CameraPublishers
-from sim_bridge.bridge.parameters import REAL_TIME, BridgeParameters
+from sim_bridge.bridge.parameters import (
+    REAL_TIME,
+    BridgeParameters,
+    CameraParameters,
+    camera_prefix,
+)
 from sim_bridge.bridge.publishers import StepPublishers
 from sim_bridge.bridge.real_time.topics import RealTimeTopics
 from sim_bridge.bridge.services import ControlServices
@@ -27,6 +26,7 @@ from sim_bridge.bridge.session import Session, StepRecord
 from sim_bridge.errors import BridgeError
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import declare_parameters, declare_pid, read_parameters
+from sim_bridge.ros.program import Program, spinning
 from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
@@ -88,63 +88,40 @@ class SimBridge(Node):
             self.get_logger().error(f"not published: {error}")
 
 
-def _read_parameters(args: list[str] | None) -> BridgeParameters:
+PROGRAM = Program(
+    "sim_bridge",
+    "Host a simulator: serve reset, step and state, publish every step.",
+    (BridgeParameters,),
+    ((CameraParameters, camera_prefix("<name>")),),
+)
+
+
+def main(args: list[str] | None = None) -> int:
+    return PROGRAM.run(_work, args)
+
+
+def _work(stop: StopFlag, given: argparse.Namespace) -> None:
+    parameters = _read_parameters()
+    simulator = open_simulator(
+        parameters.simulator,
+        parameters.task,
+        kwargs=parameters.task_kwargs(),
+        image_width=parameters.image_width,
+        image_height=parameters.image_height,
+    )
+    try:
+        with spinning(SimBridge(simulator, parameters)) as bridge:
+            bridge.announce()
+            while not stop.requested:
+                bridge.spin_once(_IDLE_WAIT_S)
+    finally:
+        simulator.close()
+
+
+def _read_parameters() -> BridgeParameters:
     """Through a node of its own: the simulator must exist before the bridge node does."""
     node = Node("sim_bridge", start_parameter_services=False, enable_rosout=False)
     try:
         return read_parameters(node, BridgeParameters)
     finally:
         node.destroy_node()
-
-
-def main(args: list[str] | None = None) -> int:
-    words = remove_ros_args(args if args is not None else sys.argv)[1:]
-    parser = argparse.ArgumentParser(
-        prog="sim_bridge",
-        description="Host a simulator: serve reset, step and state, publish every step.",
-        epilog=f"Parameters: {BridgeParameters.__doc__}",
-    )
-    parser.parse_args(words)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = StopFlag().install()
-    simulator = None
-    try:
-        parameters = _read_parameters(args)
-        simulator = open_simulator(
-            parameters.simulator,
-            parameters.task,
-            kwargs=parameters.task_kwargs(),
-            image_width=parameters.image_width,
-            image_height=parameters.image_height,
-        )
-        _serve(SimBridge(simulator, parameters), stop)
-    except BridgeError as error:
-        print(f"sim_bridge: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if simulator is not None:
-            simulator.close()
-        rclpy.try_shutdown()
-    return 0
-
-
-def _serve(bridge: SimBridge, stop: StopFlag) -> None:
-    executor = SingleThreadedExecutor()
-    executor.add_node(bridge)
-    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
-    thread.start()
-    try:
-        bridge.announce()
-        while not stop.requested:
-            bridge.spin_once(_IDLE_WAIT_S)
-    finally:
-        executor.shutdown()
-        thread.join(timeout=2.0)
-        bridge.destroy_node()
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass

@@ -7,17 +7,15 @@ import functools
 import sys
 from pathlib import Path
 
-import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from tqdm import tqdm
 
 from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.entry import INTERRUPTED
 from sim_bridge.episodes import Progress, Subscriber
-from sim_bridge.errors import BridgeError, Canceled
 from sim_bridge.options import parse_options
 from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.program import Program
 from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import ImportOptions
@@ -38,26 +36,16 @@ _IMPORT_HELP = {
 
 
 def main(args: list[str] | None = None) -> int:
-    given = _parser().parse_args(remove_ros_args(args if args is not None else sys.argv)[1:])
-    stop = StopFlag().install()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        report = _replay(given, _import_options(given), stop)
-        _print(report)
-        return 0 if not report.episode.canceled else 130
-    except BridgeError as error:
-        print(f"replay: {error}", file=sys.stderr)
-        return 130 if isinstance(error, Canceled) else 2
-    finally:
-        rclpy.try_shutdown()
+    return PROGRAM.run(_work, args)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="replay",
-        description="Replay a trajectory on a running bridge: our own format (.npz), RoboVerse v2 "
-        "(.pkl, .pkl.gz), a LeRobot dataset folder, ALOHA or robomimic HDF5.",
-    )
+def _work(stop: StopFlag, given: argparse.Namespace) -> int:
+    report = _replay(given, _import_options(given), stop)
+    _print(report)
+    return INTERRUPTED if report.canceled else 0
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument(
         "--restore-states", action="store_true", help="set the recorded states, execute nothing"
@@ -74,7 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("import options, for foreign formats")
     for name, text in _IMPORT_HELP.items():
         group.add_argument(f"--{name.replace('_', '-')}", dest=name, help=text)
-    return parser
+
+
+PROGRAM = Program(
+    "replay",
+    "Replay a trajectory on a running bridge: our own format (.npz), RoboVerse v2 (.pkl, .pkl.gz), "
+    "a LeRobot dataset folder, ALOHA or robomimic HDF5.",
+    add_arguments=_add_arguments,
+)
 
 
 def _import_options(given: argparse.Namespace) -> ImportOptions:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import rclpy
 from rclpy.action.server import ServerGoalHandle
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sim_interfaces.action import Replay
 
 from sim_bridge import names
@@ -21,8 +16,8 @@ from sim_bridge.episodes import Progress
 from sim_bridge.errors import OK, BridgeError, Canceled, OperationFailed
 from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.goals import GoalWorker
-from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import declare_pid
+from sim_bridge.ros.program import Program, spin
 from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import parse_address
@@ -109,23 +104,11 @@ def _read(goal: Replay.Goal) -> Trajectory:
     return read_trajectory(Path(path).expanduser(), options)
 
 
+PROGRAM = Program("replay_server", "Replay trajectories on a bridge, as action 'replay'.")
+
+
 def main(args: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="replay_server", description="Replay trajectories on a bridge, as action 'replay'."
-    )
-    parser.parse_args(remove_ros_args(args if args is not None else sys.argv)[1:])
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = StopFlag().install()
-    node = ReplayNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        while not stop.requested:
-            executor.spin_once(timeout_sec=_SPIN_S)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return PROGRAM.run(lambda stop, _: spin(ReplayNode(), stop), args)
 
 
 if __name__ == "__main__":
