@@ -67,7 +67,7 @@ class ParameterInfo:
         if self.type is float and type(value) is int:
             return float(value)
         if type(value) is not self.type:
-            raise self._refused(value, self.choices and self.valid or _TYPES[self.type])
+            raise self._refused(value, self.valid if self.choices else _TYPES[self.type])
         return value
 
     def check(self, value: Any) -> None:
