@@ -16,8 +16,6 @@ from sim_bridge.ros.goals import GoalWorker
 from sim_bridge.ros.parameters import declare_pid, read_parameters
 from sim_bridge.ros.program import Program, spin
 
-_SPIN_S = 0.2
-
 
 class RolloutNode(Node):
     """Takes goals on the executor's thread and hands them to the worker's, one at a time."""

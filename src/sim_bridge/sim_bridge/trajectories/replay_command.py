@@ -42,7 +42,7 @@ def main(args: list[str] | None = None) -> int:
 def _work(stop: StopFlag, given: argparse.Namespace) -> int:
     report = _replay(given, _import_options(given), stop)
     _print(report)
-    return INTERRUPTED if report.canceled else 0
+    return INTERRUPTED if report.episode.canceled else 0
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,6 @@ from sim_bridge.trajectories.replayer import Replayer, ReplayOptions
 from sim_bridge.trajectories.trajectory import SUFFIX, Trajectory
 
 _CONNECT_S = 20.0
-_SPIN_S = 0.2
 
 
 class ReplayNode(Node):
