@@ -14,16 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
+from policy_node.evaluate.connection import BridgeConnection, connected
 from policy_node.evaluate.settings import EvaluationSettings, parse
 from policy_node.evaluate.shared_policies import SharedPolicies
 from policy_node.evaluate.store import SUMMARY_FILE, ResultStore
-from policy_node.evaluate.worker import BridgeConnection, EvaluationWorker, Outcome
+from policy_node.evaluate.worker import EvaluationWorker, Outcome
 from policy_node.policies.checkpoint.source import DEVICE_VARIABLE
 from policy_node.policies.registry import check_address, open_policy
 from policy_node.policy import Policy
@@ -85,18 +84,8 @@ def _run(settings: EvaluationSettings, store: ResultStore, work: Sequence[int]) 
         os.environ[DEVICE_VARIABLE] = settings.device
     with contextlib.ExitStack() as stack:
         domain, namespaces, check = stack.enter_context(_bridges(settings, len(work)))
-        context = Context()
-        rclpy.init(
-            context=context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO
-        )
-        stack.callback(context.try_shutdown)
-        bridges = []
-        for namespace in namespaces:
-            bridges.append(BridgeConnection(namespace, context))
-            stack.callback(bridges[-1].close)
-        for bridge in tqdm(bridges, desc="connecting", unit="simulator", leave=False):
-            bridge.connect(check)
-        policies = _policies(settings, bridges[0].spec, context, stack)
+        bridges = stack.enter_context(connected(namespaces, domain, check))
+        policies = _policies(settings, bridges[0].spec, bridges[0].context, stack)
         _drive(settings, store, work, bridges, policies, check)
 
 

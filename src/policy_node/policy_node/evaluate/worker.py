@@ -5,79 +5,19 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
-from rclpy.context import Context
-from rclpy.node import Node
-from sim_interfaces import msg as m
-
+from policy_node.evaluate.connection import BridgeConnection
 from policy_node.evaluate.settings import EvaluationSettings
 from policy_node.execution.settings import make_strategy
 from policy_node.policy import Policy
 from policy_node.rollout.bridge_environment import BridgeEnvironment
 from policy_node.rollout.episodes import EpisodeRunner
 from policy_node.rollout.film import Film
-from sim_bridge import names
-from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.episodes import Subscriber
-from sim_bridge.errors import InvalidRequest, TimedOut, unknown
-from sim_bridge.ros import qos
-from sim_bridge.ros.calls import Receiver
-from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.errors import InvalidRequest, unknown
 from sim_bridge.trajectories.recording import TrajectoryFile
 from sim_bridge.types import EpisodeResult, SimSpec
-
-_CONNECT_TIMEOUT_S = 90.0
-_STEP_TIMEOUT_S = 120.0
-
-
-class BridgeConnection:
-    """A bridge, once it is there."""
-
-    def __init__(self, namespace: str, context: Context) -> None:
-        self.namespace = namespace
-        self._node = Node(
-            "evaluate",
-            context=context,
-            namespace=namespace,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
-        self.client = BridgeClient(self._node, timeout_s=_STEP_TIMEOUT_S)
-        self.spec: SimSpec | None = None  # until connected
-
-    def connect(self, check: Callable[[], None]) -> SimSpec:
-        """Wait for the bridge; ``check`` is called now and then and may raise."""
-        receiver = Receiver(self._node, m.SimSpec, names.SPEC, qos.LATCHED)
-        try:
-            self.spec = from_spec_msg(_take(receiver, check))
-        except TimedOut:
-            raise TimedOut(
-                f"no bridge in namespace {self.namespace!r} within {_CONNECT_TIMEOUT_S:g} s; is it "
-                "running, with the same ROS_DOMAIN_ID?"
-            ) from None
-        finally:
-            receiver.destroy()
-        self.client.wait_for_bridge(_CONNECT_TIMEOUT_S)
-        return self.spec
-
-    def close(self) -> None:
-        self.client.close()
-        self._node.destroy_node()
-
-
-def _take(receiver: Receiver, check: Callable[[], None]) -> m.SimSpec:
-    slices = int(_CONNECT_TIMEOUT_S)
-    for attempt in range(slices):
-        try:
-            return receiver.take(1.0)
-        except TimedOut:
-            check()
-            if attempt == slices - 1:
-                raise
-    raise AssertionError("unreachable")
-
 
 # What a worker sends: an episode's index, and its result or why it failed.
 Outcome = tuple[int, EpisodeResult | Exception]

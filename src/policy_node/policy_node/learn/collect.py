@@ -6,6 +6,7 @@ ros2 run policy_node collect_demonstrations --episodes 800 --num-envs 2 --output
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from policy_node.evaluate.connection import BridgeConnection, connected
+from policy_node.execution.report import ExecutionReport
 from policy_node.learn.dataset import Demonstrations, Episode
 from policy_node.learn.demonstrator import (
     Demonstrator,
@@ -26,81 +29,89 @@ from policy_node.learn.demonstrator import (
 from policy_node.learn.so101 import SPEC, TASK
 from policy_node.policies.registry import open_policy
 from policy_node.policy import Policy
-from sim_bridge.client.env import RemoteEnv
+from policy_node.rollout.bridge_environment import BridgeEnvironment
+from policy_node.rollout.episodes import EpisodeRunner
+from sim_bridge.errors import BridgeError
+from sim_bridge.output import check_folder, writing
 from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
+from sim_bridge.types import Observation
 
 _MAX_STEPS = 200
 _UNDISTURBED_FRACTION = 0.15
-_CONNECT_TIMEOUT_S = 60.0
 
 
-class Collector:
-    """Runs the teacher in one environment, disturbed, and records what it would have done.
+class DisturbedTeacher:
+    """A ``Strategy``: the teacher drives, disturbed, and notes what it would have done.
 
     With a ``policy``, that policy is what disturbs it.
     """
 
-    def __init__(
-        self, env: RemoteEnv, settings: PerturbationSettings, policy: Policy | None = None
-    ) -> None:
-        self._env = env
+    def __init__(self, settings: PerturbationSettings, policy: Policy | None = None) -> None:
         self._settings = settings
         self._policy = policy
         self._teacher = Demonstrator()
 
-    def episode(self, seed: int) -> Episode | None:
-        """The episode with this seed; None when the teacher did not succeed in time."""
+    def reset(self, seed: int | None = None, instruction: str = "") -> None:
         rng = np.random.default_rng(seed)
         disturbed = rng.random() >= _UNDISTURBED_FRACTION
-        disturbance = self._disturbance(rng) if disturbed else None
-        self._env.reset(seed=seed)
-        states, actions, followed = [], [], []
-        for _ in range(_MAX_STEPS):
-            observation = self._env.last_observation
-            action = self._teacher.act(observation)
-            states.append(SPEC.state(observation))
-            actions.append(action)
-            executed, other = (
-                disturbance.apply(action, observation) if disturbance else (action, False)
-            )
-            followed.append(not other)
-            _, _, terminated, truncated, info = self._env.step(executed)
-            if terminated or truncated:
-                break
-        if not info["success"]:
-            return None
-        return Episode(seed, np.array(states), np.array(actions), np.array(followed))
+        self._disturbance = self._disturb(rng) if disturbed else None
+        self._states, self._actions, self._followed = [], [], []
 
-    def _disturbance(self, rng: np.random.Generator) -> Perturbation | PolicyBursts:
+    def next_actions(self, observation: Observation) -> np.ndarray:
+        action, other = self._teacher.act(observation), False
+        self._states.append(SPEC.state(observation))
+        self._actions.append(action)
+        if self._disturbance:
+            action, other = self._disturbance.apply(action, observation)
+        self._followed.append(not other)
+        return action[None]
+
+    def report(self) -> ExecutionReport:
+        return ExecutionReport()
+
+    def close(self) -> None:
+        pass
+
+    def demonstration(self, seed: int) -> Episode:
+        """The episode that just ended."""
+        return Episode(
+            seed, np.array(self._states), np.array(self._actions), np.array(self._followed)
+        )
+
+    def _disturb(self, rng: np.random.Generator) -> Perturbation | PolicyBursts:
         if self._policy is not None:
             return PolicyBursts(self._policy, rng)
         return Perturbation(self._settings, rng)
 
 
 def collect(
-    envs: Sequence[RemoteEnv],
+    bridges: Sequence[BridgeConnection],
     seeds: Sequence[int],
     settings: PerturbationSettings,
     policy: Path | None = None,
 ) -> Demonstrations:
-    """One episode per seed, shared out over the environments; the failed ones are left out.
+    """One episode per seed, shared out over the bridges; the failed ones are left out.
 
-    What an episode holds depends on its seed alone, not on how many environments there are.
+    What an episode holds depends on its seed alone, not on how many bridges there are.
     """
-    source = open_policy(str(policy), envs[0].sim_spec) if policy else None
-    collectors = [Collector(env, settings, source and source.for_client("")) for env in envs]
+    source = open_policy(str(policy), bridges[0].spec) if policy else None
+    teachers = [DisturbedTeacher(settings, source and source.for_client("")) for _ in bridges]
     with tqdm(total=len(seeds), desc="collecting", unit="episode") as progress:
 
-        def work(index: int) -> list[Episode]:
+        def work(bridge: BridgeConnection, teacher: DisturbedTeacher, first: int) -> list[Episode]:
+            runner = EpisodeRunner(
+                BridgeEnvironment(bridge.client), teacher, bridge.spec, _MAX_STEPS
+            )
             episodes = []
-            for seed in seeds[index :: len(envs)]:
-                episodes.append(collectors[index].episode(seed))
+            for seed in seeds[first :: len(bridges)]:
+                if runner.run(seed).success:
+                    episodes.append(teacher.demonstration(seed))
                 progress.update()
-            return [e for e in episodes if e is not None]
+            return episodes
 
-        with ThreadPoolExecutor(len(envs)) as pool:
-            parts = list(pool.map(work, range(len(envs))))
+        with ThreadPoolExecutor(len(bridges)) as pool:
+            parts = list(pool.map(work, bridges, teachers, range(len(bridges))))
     episodes = sorted((e for part in parts for e in part), key=lambda e: e.seed)
     return Demonstrations(tuple(episodes), _description(seeds, settings, policy))
 
@@ -129,29 +140,32 @@ def main(args: list[str] | None = None) -> int:
         "--policy", type=Path, metavar="CHECKPOINT", help="disturb by letting this policy drive"
     )
     chosen = parser.parse_args(args)
+    try:
+        _run(chosen)
+    except BridgeError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> None:
+    check_folder(chosen.output.absolute().parent)
     seeds = range(chosen.seed, chosen.seed + chosen.episodes)
     domain = free_domain_id()
     with tempfile.TemporaryDirectory() as logs:
         bridges = LocalBridges(chosen.num_envs, TASK, "gymnasium", "", domain, Path(logs))
-        with bridges:
-            envs = [
-                RemoteEnv(
-                    namespace, domain_id=domain, joints=True, connect_timeout_s=_CONNECT_TIMEOUT_S
-                )
-                for namespace in bridges.namespaces
-            ]
-            try:
-                demonstrations = collect(envs, seeds, PerturbationSettings(), chosen.policy)
-            finally:
-                for env in envs:
-                    env.close()
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    demonstrations.save(chosen.output)
+        with bridges, connected(bridges.namespaces, domain, bridges.check) as connections:
+            demonstrations = collect(connections, seeds, PerturbationSettings(), chosen.policy)
+    with writing(chosen.output):
+        chosen.output.parent.mkdir(parents=True, exist_ok=True)
+        demonstrations.save(chosen.output)
     print(
         f"{chosen.output}: {len(demonstrations.episodes)} of {len(seeds)} episodes succeeded, "
         f"{demonstrations.steps} steps"
     )
-    return 0
 
 
 if __name__ == "__main__":
