@@ -165,15 +165,13 @@ class StepOutcome:
 
 
 @dataclass  # frozen would cost a step 1.5 µs
-class StepReply:
-    """What a reset, a written state or control steps led to, in this process or over the wire.
+class LeanReply:
+    """What control steps led to: of the observation only counters and arrays.
 
     ``rewards (n,)`` and ``successes (n,)`` have one entry per step taken, so none without a step;
-    the rest is as of the last step. A lean reply has no state, and of the observation only
-    counters and arrays.
+    the rest is as of the last step.
     """
 
-    state: SimState | None
     observation: Observation
     info: dict[str, Any] = field(default_factory=dict)
     rewards: np.ndarray = _empty(0)
@@ -190,6 +188,14 @@ class StepReply:
     @property
     def done(self) -> bool:
         return self.terminated or self.truncated
+
+
+@dataclass(kw_only=True)
+class StepReply(LeanReply):
+    """What a reset, a written state or control steps led to, in this process or over the wire:
+    the whole observation, and the state."""
+
+    state: SimState
 
 
 @dataclass(frozen=True)

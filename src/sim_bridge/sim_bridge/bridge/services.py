@@ -19,7 +19,7 @@ from sim_bridge.model_files import sha256_of
 from sim_bridge.ros.convert import doubles, from_state_msg, to_observation_msg, to_state_msg
 from sim_bridge.ros.convert_spec import to_model_msg
 from sim_bridge.ros.service_loop import ServiceLoop
-from sim_bridge.types import StepReply
+from sim_bridge.types import LeanReply
 
 _FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions
 _TERMINATED, _TRUNCATED, _SUCCESS = _FLAGS.TERMINATED, _FLAGS.TRUNCATED, _FLAGS.SUCCESS
@@ -177,13 +177,13 @@ def _parse_options(text: str) -> dict[str, Any] | None:
     return options
 
 
-def _flags(reply: StepReply) -> array:
+def _flags(reply: LeanReply) -> array:
     flags = array("B", [success * _SUCCESS for success in reply.successes])
     flags[-1] += reply.terminated * _TERMINATED + reply.truncated * _TRUNCATED
     return flags
 
 
-def _info(reply: StepReply) -> str:
+def _info(reply: LeanReply) -> str:
     return _ENCODER.encode(reply.info) if reply.info else ""
 
 

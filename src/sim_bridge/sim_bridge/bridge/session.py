@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from sim_bridge.bridge.lease import Lease
 from sim_bridge.bridge.validation import check_actions, check_cameras, check_state
 from sim_bridge.errors import BridgeError, IncorrectState, OperationFailed
 from sim_bridge.simulators.protocol import Simulator
-from sim_bridge.types import Observation, SimState, StepOutcome, StepReply
+from sim_bridge.types import LeanReply, Observation, SimState, StepOutcome, StepReply
 
 DEFAULT_LEASE_S = 10.0
+
+Actions: TypeAlias = Sequence[float] | np.ndarray  # row-major
 
 
 @dataclass(frozen=True)
@@ -121,51 +123,46 @@ class Session:
         self,
         client_id: str,
         sequence: int,
-        actions: Sequence[float],
+        actions: Actions,
         num_steps: int = 1,
         cameras: Sequence[str] = (),
     ) -> StepReply:
+        def run() -> StepReply:
+            rows = self._check_step(actions, num_steps, cameras)
+            outcomes, spent_s = self._take_steps(rows)
+            state = self._state()
+            observation = self._observation(state, outcomes[-1], cameras)
+            return StepReply(state=state, **_told(observation, outcomes, spent_s))
+
         self._check_pace()
-        return self.lease.execute(
-            client_id, sequence, "step", lambda: self.advance(actions, num_steps, cameras)
-        )
+        return self.lease.execute(client_id, sequence, "step", run)
 
     def step_lean(
-        self, client_id: str, sequence: int, actions: Sequence[float], num_steps: int = 1
-    ) -> StepReply:
+        self, client_id: str, sequence: int, actions: Actions, num_steps: int = 1
+    ) -> LeanReply:
         """Without the state, and the observation without joints."""
         self._check_pace()
         return self.lease.execute(
-            client_id, sequence, "step_lean", lambda: self.advance(actions, num_steps, lean=True)
+            client_id, sequence, "step_lean", lambda: self.advance(actions, num_steps)
         )
 
-    def advance(
-        self,
-        actions: Sequence[float],
-        num_steps: int = 1,
-        cameras: Sequence[str] = (),
-        lean: bool = False,
-    ) -> StepReply:
+    def advance(self, actions: Actions, num_steps: int = 1) -> LeanReply:
         """Step for the bridge itself: no client, no lease."""
+        outcomes, spent_s = self._take_steps(self._check_step(actions, num_steps))
+        arrays = outcomes[-1].arrays
+        observation = Observation(episode=self._episode, step=self._step, arrays=arrays)
+        return LeanReply(**_told(observation, outcomes, spent_s))
+
+    def _check_step(
+        self, actions: Actions, num_steps: int, cameras: Sequence[str] = ()
+    ) -> np.ndarray:
+        """The actions as rows ``(n, A)``, of an episode that goes on."""
         if self._episode == 0:
             raise IncorrectState("no episode yet; reset first")
         if self._ended:
             raise IncorrectState(f"the episode is over ({self._ended}); reset first")
         check_cameras(cameras, self.simulator.spec.cameras)
-        rows = check_actions(actions, num_steps, self.simulator.spec.action)
-        outcomes, spent_s = self._take_steps(rows)
-        last = outcomes[-1]
-        state = None if lean else self._state()
-        return StepReply(
-            state=state,
-            observation=self._observation(state, last, cameras),
-            info=last.info,
-            rewards=np.array([o.reward for o in outcomes], dtype=float),
-            successes=tuple([o.success for o in outcomes]),
-            terminated=last.terminated,
-            truncated=last.truncated,
-            sim_wall_time_s=spent_s,
-        )
+        return check_actions(actions, num_steps, self.simulator.spec.action)
 
     def set_state(self, client_id: str, sequence: int, state: SimState) -> StepReply:
         def run() -> StepReply:
@@ -234,7 +231,8 @@ class Session:
         if self._recorder is not None:
             self._recorder.record(StepRecord(self._state, outcome))
         state = self._state()
-        return StepReply(state, self._observation(state, outcome, cameras), outcome.info)
+        observation = self._observation(state, outcome, cameras)
+        return StepReply(state=state, observation=observation, info=outcome.info)
 
     def _state(self, native: bool = False) -> SimState:
         if native:
@@ -244,10 +242,8 @@ class Session:
         return self._read
 
     def _observation(
-        self, state: SimState | None, outcome: StepOutcome, cameras: Sequence[str]
+        self, state: SimState, outcome: StepOutcome, cameras: Sequence[str]
     ) -> Observation:
-        if state is None:
-            return Observation(episode=self._episode, step=self._step, arrays=outcome.arrays)
         return Observation(
             time_s=state.time_s,
             episode=state.episode,
@@ -259,6 +255,22 @@ class Session:
             arrays=outcome.arrays,
             instruction=self.simulator.spec.instruction,
         )
+
+
+def _told(
+    observation: Observation, outcomes: Sequence[StepOutcome], spent_s: float
+) -> dict[str, Any]:
+    """Fields of the reply to steps."""
+    last = outcomes[-1]
+    return dict(
+        observation=observation,
+        info=last.info,
+        rewards=np.array([o.reward for o in outcomes], dtype=float),
+        successes=tuple([o.success for o in outcomes]),
+        terminated=last.terminated,
+        truncated=last.truncated,
+        sim_wall_time_s=spent_s,
+    )
 
 
 def _guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:

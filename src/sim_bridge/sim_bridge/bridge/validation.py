@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import cycle
@@ -16,7 +17,9 @@ _UNIT_TOLERANCE = 1e-3
 _LISTED = 12
 
 
-def check_actions(values: Sequence[float], num_steps: int, spec: ActionSpec) -> np.ndarray:
+def check_actions(
+    values: Sequence[float] | np.ndarray, num_steps: int, spec: ActionSpec
+) -> np.ndarray:
     """Row-major ``values`` as ``(num_steps, A)``; InvalidAction unless sized, finite, in bounds."""
     actions = np.asarray(values, dtype=np.float64)
     if num_steps < 1:
@@ -93,7 +96,7 @@ def _check_values(
         )
     for name, value in zip(names, array, strict=True):
         if not np.isfinite(value).all():
-            shown = np.array2string(np.asarray(value), precision=6, max_line_width=np.inf)
+            shown = np.array2string(np.asarray(value), precision=6, max_line_width=sys.maxsize)
             raise InvalidState(f"{kind} {name!r}: {what} {shown}; valid: finite numbers")
 
 

@@ -19,7 +19,7 @@ from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.errors import OK, BridgeError, TimedOut, error_for
 from sim_bridge.ros.calls import Caller, wait_for_server
 from sim_bridge.ros.convert import doubles, from_observation_msg, from_state_msg, to_state_msg
-from sim_bridge.types import Observation, SimState, StepReply
+from sim_bridge.types import LeanReply, Observation, SimState, StepReply
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,13 @@ class BridgeClient:
             sim_wall_time_s=response.sim_wall_time,
         )
 
-    def step_lean(self, actions: np.ndarray, observations: ArrayLayout) -> StepReply:
+    def step_lean(self, actions: np.ndarray, observations: ArrayLayout) -> LeanReply:
         """``step`` without state, joints and images, for speed."""
         rows = np.atleast_2d(actions)
         request = srv.StepLean.Request(num_steps=len(rows), actions=doubles(rows))
         response = self._numbered(self._step_lean, request)
         flags = response.flags
-        return StepReply(
-            state=None,
+        return LeanReply(
             observation=Observation(
                 episode=response.episode,
                 step=response.step,

@@ -114,10 +114,8 @@ class RemoteEnv(gymnasium.Env):
 
         The episode's end cuts the rest off: as many steps were taken as there are rewards.
         """
-        if self._joints:
-            reply = self._client.step(np.asarray(actions))
-        else:
-            reply = self._client.step_lean(np.asarray(actions), self._layout)
+        rows, client = np.asarray(actions), self._client
+        reply = client.step(rows) if self._joints else client.step_lean(rows, self._layout)
         self.sim_wall_time_s = reply.sim_wall_time_s
         info = {**reply.info, "success": reply.success}
         observation = self._as_task_observation(reply.observation)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 PIPE = subprocess.PIPE
 _POLL_S = 0.02
@@ -127,7 +127,7 @@ def signal_group(child: Child, number: int) -> None:
         os.killpg(child.pid, number)
 
 
-def lines(stream: BinaryIO, rewritten: bool = False) -> Iterator[str]:
+def lines(stream: IO[bytes], rewritten: bool = False) -> Iterator[str]:
     """Lines of a child's output as they come, without their ends.
 
     Of a line that carriage returns rewrite, the last state; with ``rewritten`` also the states

@@ -30,13 +30,14 @@ def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> 
 class Process:
     """A child process in its own group, with its output in a file, ended on exit."""
 
+    _process: supervise.Child  # once it is entered
+
     def __init__(
         self, command: Sequence[str], log: Path, env: dict[str, str] | None = None
     ) -> None:
         self.command = [str(word) for word in command]
         self.log = Path(log)
         self._env = {**os.environ, **(env or {})}
-        self._process: supervise.Child | None = None
 
     @classmethod
     def module(

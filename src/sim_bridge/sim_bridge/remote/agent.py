@@ -160,7 +160,7 @@ class Agent:
 
     def _watch_input(self, _: None) -> None:
         while True:
-            ready, _, _ = select.select([0], [], [], SILENCE_S)
+            ready = select.select([0], [], [], SILENCE_S)[0]
             if not ready or not os.read(0, 4096):
                 self._over.put("input closed" if ready else "silence")
                 return

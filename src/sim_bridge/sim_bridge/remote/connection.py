@@ -171,10 +171,12 @@ class Connection:
             self._changed.notify_all()
 
     def _beat(self) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
         while not self._closing.wait(HEARTBEAT_S):
             try:
-                self._process.stdin.write(b"\n")
-                self._process.stdin.flush()
+                stdin.write(b"\n")
+                stdin.flush()
             except (OSError, ValueError):
                 return
 

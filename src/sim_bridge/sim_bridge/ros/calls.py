@@ -27,13 +27,15 @@ _SLICE_S = 0.2  # so that Ctrl-C is seen
 
 
 class Detached(CallbackGroup):
-    """Keeps its entities away from executors: somebody else waits on them."""
+    """Keeps its entities away from executors: somebody else waits on them, unless ``attached``."""
+
+    attached = False
 
     def can_execute(self, entity: Any) -> bool:
-        return False
+        return self.attached
 
     def beginning_execution(self, entity: Any) -> bool:
-        return False
+        return self.attached
 
     def ending_execution(self, entity: Any) -> None:
         pass
@@ -51,7 +53,8 @@ class Caller:
     ) -> None:
         self._node = node
         self._watch = watch
-        self._client: Client = node.create_client(srv_type, name, callback_group=Detached())
+        self._group = Detached()
+        self._client: Client = node.create_client(srv_type, name, callback_group=self._group)
         self._wait: ClientWait | None = None
 
     @property
@@ -86,8 +89,7 @@ class Caller:
         raise TimedOut(f"no answer from {self.name} within {timeout_s:g} s")
 
     def _call_with_executor(self, request: Any, timeout_s: float) -> Any:
-        self._client.callback_group.can_execute = lambda entity: True
-        self._client.callback_group.beginning_execution = lambda entity: True
+        self._group.attached = True
         future = self._client.call_async(request)
         deadline = time.monotonic() + timeout_s
         while not future.done() and time.monotonic() < deadline:
@@ -128,8 +130,9 @@ class Receiver:
     def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile) -> None:
         self._node = node
         self._arrived: deque[Any] = deque()
+        self._group = Detached()
         self._subscription = node.create_subscription(
-            msg_type, topic, self._keep, profile, callback_group=Detached()
+            msg_type, topic, self._keep, profile, callback_group=self._group
         )
         self._wait: SubscriptionWait | None = None
 
@@ -150,8 +153,7 @@ class Receiver:
 
     def _poll(self, timeout_s: float) -> Any:
         if not HAVE_WAIT_SET:
-            self._subscription.callback_group.can_execute = lambda entity: True
-            self._subscription.callback_group.beginning_execution = lambda entity: True
+            self._group.attached = True
             spin_stock(self._node, timeout_s)
             return self._arrived.popleft() if self._arrived else None
         if self._wait is None:

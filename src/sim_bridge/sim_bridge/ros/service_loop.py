@@ -83,7 +83,6 @@ class ServiceLoop:
         self._after_reply()
 
     def _spin_stock(self, timeout_s: float) -> None:
-        self._group.can_execute = lambda entity: True
-        self._group.beginning_execution = lambda entity: True
+        self._group.attached = True
         spin_stock(self._node, timeout_s)
         self._after_reply()

@@ -28,7 +28,7 @@ class _Wait:
 
     def __init__(self, entity: Any, context: Context, *sizes: int) -> None:
         self._handle = entity.handle
-        self._context = context.handle
+        self._context: Any = context.handle  # typed as optional: it has none before its init
         with self._context:
             self._wait_set = _rclpy.WaitSet(*sizes, self._context)
 
@@ -51,7 +51,8 @@ class ClientWait(_Wait):
 
     def __init__(self, client: Client, context: Context) -> None:
         super().__init__(client, context, 0, 0, 0, 1, 0, 0)
-        self._response_type = client.srv_type.Response
+        srv_type: Any = client.srv_type
+        self._response_type = srv_type.Response
 
     def send(self, request: Any) -> int:
         """The number under which the reply will come."""
@@ -107,5 +108,6 @@ class ServicesWait(_Wait):
 
 def take_request(service: Service) -> tuple[Any, Any]:
     """A request and the header to answer it with; None twice when there is none."""
+    srv_type: Any = service.srv_type
     with service.handle:
-        return service.handle.service_take_request(service.srv_type.Request)
+        return service.handle.service_take_request(srv_type.Request)

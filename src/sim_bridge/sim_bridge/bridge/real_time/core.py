@@ -149,7 +149,7 @@ class RealTime:
 
     def _step(self, target: np.ndarray) -> bool:
         try:
-            self._session.advance(target, lean=True)
+            self._session.advance(target)
         except BridgeError as error:
             self._problem, self._paused = str(error), True
             return False

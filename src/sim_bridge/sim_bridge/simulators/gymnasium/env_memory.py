@@ -91,7 +91,7 @@ def restore(env: gymnasium.Env, memory: Memory) -> None:
     for name, value in memory.attributes.items():
         setattr(inner, name, value)
     for wrapper, elapsed in zip(_time_limits(env), memory.elapsed, strict=True):
-        wrapper._elapsed_steps = elapsed
+        wrapper._elapsed_steps = elapsed  # type: ignore[assignment]  # declared as None
     if memory.random is not None:
         inner.np_random.bit_generator.state = memory.random.state
 
