@@ -67,7 +67,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return None if value is None else _convert(value, inner[0], where)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return read_options(hint, value, f"option of {where}")
     if origin is Mapping:
         if not isinstance(value, Mapping):

@@ -28,7 +28,8 @@ class _Wait:
 
     def __init__(self, entity: Any, context: Context, *sizes: int) -> None:
         self._handle = entity.handle
-        self._context: Any = context.handle  # typed as optional: it has none before its init
+        assert context.handle is not None  # it has none before its init
+        self._context = context.handle
         with self._context:
             self._wait_set = _rclpy.WaitSet(*sizes, self._context)
 
