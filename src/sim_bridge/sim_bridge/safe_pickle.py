@@ -19,7 +19,7 @@ import math
 import pickle
 import struct
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -52,13 +52,18 @@ class Record:
 
 
 def loads(data: bytes, admit: frozenset[tuple[str, str]] = frozenset()) -> Any:
+    """``load`` for a pickle in memory."""
+    return load(io.BytesIO(data), admit)
+
+
+def load(file: BinaryIO, admit: frozenset[tuple[str, str]] = frozenset()) -> Any:
     """Decode a pickle; instances of the ``(module, name)`` in ``admit`` become ``Record``.
 
     Raises OperationFailed for any other global, for what is malformed, and for arrays of more
     than ``MAX_ELEMENTS``.
     """
     try:
-        return _resolve(_Unpickler(io.BytesIO(data), admit).load(), 0)
+        return _resolve(_Unpickler(file, admit).load(), 0)
     except OperationFailed:
         raise
     except Exception as error:
@@ -199,7 +204,24 @@ class _Hooks(metaclass=_Sealed):
     __slots__ = ()
 
 
+class _Bytes(metaclass=_Sealed):
+    """How protocols 0 to 2 write bytes: ``_codecs.encode(text, "latin1")``, ``bytes()``."""
+
+    __slots__ = ("arguments",)
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def resolve(self, _depth: int = 0) -> bytes:
+        text, encoding = self.arguments or ("", "latin1")
+        if not isinstance(text, str) or encoding != "latin1":
+            raise pickle.UnpicklingError(f"bytes as text in {encoding!r}")
+        return text.encode("latin1")
+
+
 _GLOBALS = {
+    ("_codecs", "encode"): _Bytes,
+    ("__builtin__", "bytes"): _Bytes,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
@@ -212,7 +234,7 @@ _GLOBALS = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, admit: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, file: BinaryIO, admit: frozenset[tuple[str, str]]) -> None:
         super().__init__(file)
         self._admit = admit
 
@@ -293,6 +315,8 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 
 
 def _checked_bytes(data: Any) -> bytes:
+    if isinstance(data, _Bytes):
+        return data.resolve()
     if not isinstance(data, (bytes, bytearray)):
         raise pickle.UnpicklingError(f"{type(data).__name__} where bytes belong")
     return bytes(data)

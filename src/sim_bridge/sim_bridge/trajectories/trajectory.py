@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 
 from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.output import writing
+from sim_bridge.safe_npz import read_npz
 from sim_bridge.types import SimSpec, SimState
 
 FORMAT = "twinstep-trajectory"
@@ -168,25 +167,24 @@ def load_trajectory(path: str | Path) -> Trajectory:
             f"no trajectory file {str(path)!r}; valid: a {SUFFIX} written by this program"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            header = json.loads(str(archive["header"]))
-            _check_version(header)
-            arrays = {name: np.asarray(archive[name], dtype=np.float64) for name in _ARRAYS}
+        content = read_npz(path)
+        header = json.loads(str(content["header"]))
+        _check_version(header)
+        arrays = {name: np.asarray(content[name], dtype=np.float64) for name in _ARRAYS}
         values: dict[str, Any] = {name: header[name] for name in _HEADER}
         values.update({name: tuple(values[name]) for name in _TUPLES})
         return Trajectory(**values | arrays)
     except InvalidRequest as error:
         raise InvalidRequest(f"trajectory {str(path)!r}: {error}") from None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unreadable(path, error) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> InvalidRequest:
     size = path.stat().st_size
     return InvalidRequest(
-        f"trajectory {str(path)!r} ({size} bytes) is truncated, damaged or no trajectory: {error}"
+        f"trajectory {str(path)!r} ({size} bytes) is truncated, damaged or not a trajectory: "
+        f"{error}"
     )
 
 

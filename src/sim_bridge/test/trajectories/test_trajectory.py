@@ -78,7 +78,7 @@ def test_truncated_file_is_refused_by_name(recorded, tmp_path, keep):
     path = recorded.save(tmp_path / "cut.npz")
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(InvalidRequest, match="cut.npz.*truncated, damaged or no trajectory"):
+    with pytest.raises(InvalidRequest, match="cut.npz.*truncated, damaged or not a trajectory"):
         load_trajectory(path)
 
 
@@ -98,10 +98,10 @@ def test_every_flipped_byte_is_refused_or_harmless(recorded, tmp_path):
 
 def test_other_files_and_versions(recorded, tmp_path):
     np.savez(tmp_path / "array.npz", a=np.zeros(3))
-    with pytest.raises(InvalidRequest, match="no trajectory"):
+    with pytest.raises(InvalidRequest, match="not a trajectory"):
         load_trajectory(tmp_path / "array.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(InvalidRequest, match="no trajectory"):
+    with pytest.raises(InvalidRequest, match="not a trajectory"):
         load_trajectory(tmp_path / "text.npz")
     path = recorded.save(tmp_path / "new.npz")
     with np.load(path) as archive:
@@ -118,7 +118,7 @@ def test_pickled_objects_are_never_loaded(recorded, tmp_path):
         arrays = dict(archive)
     arrays["rewards"] = np.array([{"a": 1}], dtype=object)
     np.savez(path, **arrays)
-    with pytest.raises(InvalidRequest, match="allow_pickle"):
+    with pytest.raises(InvalidRequest, match="holds pickled objects"):
         load_trajectory(path)
 
 

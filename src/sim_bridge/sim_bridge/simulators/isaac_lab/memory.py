@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from sim_bridge.errors import InvalidState
+from sim_bridge.safe_npz import read_npz
 
 _SEPARATOR = "|"
 
@@ -25,8 +25,7 @@ def pack(tree: Mapping[str, Any]) -> bytes:
 def unpack(block: bytes, like: Mapping[str, Any]) -> dict[str, Any]:
     """The tree again; InvalidState unless its names and shapes are those of ``like``."""
     try:
-        with np.load(io.BytesIO(block), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_npz(block)
         wanted = dict(_leaves(like, ""))
         odd = sorted(set(arrays) ^ set(wanted))
         if odd:
@@ -34,7 +33,7 @@ def unpack(block: bytes, like: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in arrays.items():
             if value.shape != wanted[name].shape:
                 raise ValueError(f"{name!r} has shape {value.shape}, not {wanted[name].shape}")
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise InvalidState(f"native block does not belong to this scene: {error}") from None
     return _nested(like, "", arrays)
 

@@ -8,7 +8,6 @@ MuJoCo's quaternions are wxyz; this is the one place where they meet the wire's 
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import mujoco
 import numpy as np
 
 from sim_bridge.errors import InvalidState
+from sim_bridge.safe_npz import read_npz
 from sim_bridge.types import JointSpec, LinkPoses, SimState
 
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
@@ -285,15 +285,14 @@ class MujocoScene:
 
     def _unpack(self, native: bytes) -> dict[str, np.ndarray]:
         try:
-            with np.load(io.BytesIO(native), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            arrays = read_npz(native)
             size = mujoco.mj_stateSize(self.model, _INTEGRATION)
             if arrays["integration"].shape != (size,):
                 raise ValueError(f"{arrays['integration'].shape} integration values, not {size}")
             for name in _DERIVED:
                 if arrays[f"derived.{name}"].shape != getattr(self.data, name).shape:
                     raise ValueError(f"{name} has another shape")
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError) as error:
             raise InvalidState(f"native block does not belong to this scene: {error}") from None
         return arrays
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sim_bridge.errors import InvalidRequest
-from sim_bridge.trajectories.importers.options import ImportOptions
+from sim_bridge.errors import InvalidRequest, suggestion
+from sim_bridge.trajectories.importers.options import EVERY, ImportOptions
 from sim_bridge.trajectories.trajectory import Trajectory
 
 
@@ -48,6 +48,7 @@ class RawEpisode:
 
 def to_trajectory(raw: RawEpisode, options: ImportOptions) -> Trajectory:
     """Apply scale and names, cut states and actions to fit. InvalidRequest when they cannot."""
+    options = _with_full_names(raw, options)
     actions, states = _aligned(raw, options)
     period_s = options.period_or(raw.period_s, raw.path)
     joints = _scaled(raw.joint_positions[:states], raw.joint_names, options)
@@ -76,6 +77,32 @@ def to_trajectory(raw: RawEpisode, options: ImportOptions) -> Trajectory:
         body_twists=twists,
         target_positions=np.zeros((states, 0)),
         meta={**raw.meta, "imported_from": str(raw.path)},
+    )
+
+
+def _with_full_names(raw: RawEpisode, options: ImportOptions) -> ImportOptions:
+    """``rename`` and ``scale`` by the names in the file, where a bare name is unambiguous.
+
+    InvalidRequest for a name that is not in the file, or that may mean several.
+    """
+    names = dict.fromkeys((*raw.action_names, *raw.joint_names, *raw.body_names))
+
+    def full(what: str, given: str) -> str:
+        if given in names or given == EVERY:
+            return given
+        meant = [name for name in names if name.rpartition("/")[2] == given]
+        if len(meant) == 1:
+            return meant[0]
+        if meant:
+            raise InvalidRequest(f"{what} of {given!r}: it may be {' or '.join(meant)}")
+        raise InvalidRequest(
+            f"{what} of {given!r}: the file has {', '.join(names)}{suggestion(given, names)}"
+        )
+
+    return replace(
+        options,
+        rename={full("rename", name): to for name, to in options.rename.items()},
+        scale={full("scale", name): factor for name, factor in options.scale.items()},
     )
 
 
@@ -112,6 +139,6 @@ def _renamed(names: Sequence[str], options: ImportOptions) -> tuple[str, ...]:
 
 
 def _scaled(values: np.ndarray, names: Sequence[str], options: ImportOptions) -> np.ndarray:
-    every = options.scale.get("*", 1.0)
+    every = options.scale.get(EVERY, 1.0)
     factors = np.array([options.scale.get(name, every) for name in names])
     return np.asarray(values, dtype=np.float64) * factors if len(names) else np.asarray(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 from sim_bridge.errors import InvalidRequest, NotFound
@@ -37,7 +38,11 @@ def read_trajectory(path: Path, options: ImportOptions) -> Trajectory:
             if importer.recognises(path):
                 return to_trajectory(importer.read(path, options), options)
     except ModuleNotFoundError as error:
-        raise NotFound(f"reading {path} needs the Python module {error.name!r}") from error
+        package = (error.name or "").partition(".")[0]
+        raise NotFound(
+            f"reading {path} needs the Python package {package!r}: tools/setup --tests brings it, "
+            f"elsewhere {sys.executable} -m pip install {package}"
+        ) from error
     raise InvalidRequest(
         f"{path} has an unknown format; valid: {SUFFIX}, RoboVerse v2 (.pkl, .pkl.gz), "
         "a LeRobot dataset folder (v2.1, v3.0), ALOHA or robomimic HDF5"

@@ -11,6 +11,7 @@ from sim_bridge.errors import InvalidRequest
 from sim_bridge.options import parse_options
 from sim_bridge.parameters import check, parameter
 
+EVERY = "*"  # as a name in scale
 STATES = ("none", "initial", "all")
 
 

@@ -9,18 +9,23 @@ control period.
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from sim_bridge.errors import InvalidRequest, OperationFailed, unknown
-from sim_bridge.safe_pickle import loads
+from sim_bridge.safe_pickle import load
 from sim_bridge.trajectories.importers.episode import RawEpisode
 from sim_bridge.trajectories.importers.options import ImportOptions
 
 _LARGEST_BYTES = 1 << 30
+# Numbers pack to a tenth of their size at best; zlib's most is a thousandth.
+_LARGEST_RATIO = 100
+_SMALL_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _TO_XYZW = [1, 2, 3, 0]
 
@@ -45,18 +50,40 @@ def read(path: Path, options: ImportOptions) -> RawEpisode:
 
 
 def _load(path: Path) -> Any:
+    packed = path.stat().st_size
     try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP_MAGIC):
-            with gzip.open(path) as file:
-                content = file.read(_LARGEST_BYTES + 1)
-        if len(content) > _LARGEST_BYTES:
-            raise InvalidRequest(f"{path} holds more than {_LARGEST_BYTES} bytes")
-        return loads(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidRequest(f"{path} cannot be read: {error}") from None
-    except OperationFailed as error:
+        with path.open("rb") as file:
+            if file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
+                file.seek(0)
+                return load(io.BufferedReader(_Capped(file, _LARGEST_BYTES)))
+        with gzip.open(path) as file:
+            most = min(_LARGEST_BYTES, max(_SMALL_BYTES, _LARGEST_RATIO * packed))
+            return load(io.BufferedReader(_Capped(file, most)))
+    except (OSError, OperationFailed) as error:
         raise InvalidRequest(f"{path}: {error}") from None
+
+
+class _Capped(io.RawIOBase):
+    """Reads ``file`` and counts: OperationFailed for more than ``most`` bytes."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._most = most
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            chunk = self._file.read(min(len(buffer), _CHUNK_BYTES))
+        except (OSError, EOFError, zlib.error) as error:
+            raise OperationFailed(f"cannot be read: {error}") from None
+        self._count += len(chunk)
+        if self._count > self._most:
+            raise OperationFailed(f"it unpacks to more than {self._most} bytes")
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 def _choose_robot(document: Any, wanted: str, path: Path) -> str:

@@ -1,10 +1,14 @@
 """Import options, and trajectories brought into a simulator's names."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 
-from sim_bridge.errors import InvalidRequest
+from sim_bridge.errors import InvalidRequest, NotFound
 from sim_bridge.trajectories.importers.fitting import fit
+from sim_bridge.trajectories.importers.formats import open_trajectory
 from sim_bridge.trajectories.importers.options import ImportOptions, parse_address
 from sim_bridge.trajectories.trajectory import Trajectory
 from sim_bridge.types import ActionSpec, JointSpec, SimSpec
@@ -125,3 +129,19 @@ def test_address_with_options():
 def test_bad_options_are_named(query, error, message):
     with pytest.raises(error, match=message):
         parse_address(f"x.pkl?{query}")
+
+
+def test_a_missing_package_is_named_with_what_brings_it(tmp_path, monkeypatch):
+    file = tmp_path / "episode_0.hdf5"
+    file.write_bytes(b"any")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(NotFound, match="package 'h5py': tools/setup --tests .*pip install h5py"):
+        open_trajectory(str(file))
+    dataset = tmp_path / "dataset" / "meta"
+    dataset.mkdir(parents=True)
+    info = {"codebase_version": "v3.0", "features": {"action": {"shape": [1]}}, "fps": 10}
+    (dataset / "info.json").write_text(json.dumps(info))
+    for module in ("pyarrow", "pyarrow.compute", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(NotFound, match="pip install pyarrow"):
+        open_trajectory(str(dataset.parent))

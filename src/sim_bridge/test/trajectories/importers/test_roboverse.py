@@ -67,7 +67,7 @@ def test_actions_and_initial_state(file):
 
 
 def test_gzip_and_all_protocols(tmp_path):
-    for protocol in (3, 4, 5):
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path = tmp_path / f"p{protocol}_v2.pkl.gz"
         path.write_bytes(gzip.compress(pickle.dumps(document(), protocol)))
         assert open_trajectory(f"{path}?control_period_s=0.02").num_steps == STEPS
@@ -195,3 +195,28 @@ def test_another_robot_is_refused(tmp_path, replay_on):
     message, _ = replay_on("mujoco", "so101", path, *words, status=2)
     assert "does not fit so101" in message
     assert "actions only in the trajectory: franka/panda_joint1" in message
+
+
+@pytest.mark.parametrize("rename", ["so101/elbow_flex:arm/knee", "elbow_flex:arm/knee"])
+def test_joints_are_renamed_by_their_full_or_bare_name(file, rename):
+    trajectory = open_trajectory(f"{file}?control_period_s=0.02&rename={rename}")
+    assert "arm/knee" in trajectory.action_names and "arm/knee" in trajectory.joint_names
+    assert "so101/elbow_flex" not in (*trajectory.action_names, *trajectory.joint_names)
+
+
+@pytest.mark.parametrize("option", ["rename=elbow_flexx:knee", "scale=elbow_flexx:2"])
+def test_names_that_the_file_does_not_have_are_errors(file, option):
+    with pytest.raises(InvalidRequest, match="of 'elbow_flexx': the file has .*did you mean"):
+        open_trajectory(f"{file}?control_period_s=0.02&{option}")
+
+
+def test_a_gzip_that_unpacks_to_far_more_is_stopped_on_the_way(tmp_path):
+    path = tmp_path / "bomb_v2.pkl.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(pickle.PROTO + b"\x05" + pickle.BINBYTES8 + (1 << 30).to_bytes(8, "little"))
+        for _ in range(256):
+            file.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 19
+    with pytest.raises(InvalidRequest, match="unpacks to more than (\\d+) bytes") as refused:
+        open_trajectory(f"{path}?control_period_s=0.02")
+    assert int(str(refused.value).split()[-2]) < 1 << 26
