@@ -7,6 +7,7 @@ the rest of ROS (parameters and the like) is served by an executor in a second t
 from __future__ import annotations
 
 import argparse
+import os
 import uuid
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
 
 _IDLE_WAIT_S = 0.2
+# What the launch files say of the DDS profile.
+_NETWORK_VARIABLE = "TWINSTEP_NETWORK"
 
 
 class SimBridge(Node):
@@ -64,6 +67,11 @@ class SimBridge(Node):
             f"{spec.task} in {spec.simulator} ({spec.simulator_version}), "
             f"{len(spec.action.names)} actions every {spec.control_period_s:g} s"
         )
+        if os.environ.get(_NETWORK_VARIABLE) == "lan":
+            self.get_logger().warning(
+                "network:=lan: anybody in this network finds this simulator and may step it; "
+                "network:=local keeps it to this machine"
+            )
 
     def spin_once(self, timeout_s: float) -> None:
         if self._real_time is not None:
