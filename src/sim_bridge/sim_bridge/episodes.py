@@ -42,7 +42,7 @@ class Progress(Subscriber):
     """Calls ``show(step, reward, fps)`` after each request: control steps taken, the reward of
     the last one, and control steps per wall-clock second."""
 
-    def __init__(self, show: Callable[[int, float, float], None]) -> None:
+    def __init__(self, show: Callable[[int, float, float], object]) -> None:
         self._show = show
 
     def on_start(self, seed: int | None, first: StepReply) -> None:

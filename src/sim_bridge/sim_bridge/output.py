@@ -24,7 +24,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno, "choose a folder that you may write to")
+        remedy = _REMEDIES.get(error.errno or 0, "choose a folder that you may write to")
         raise OperationFailed(f"cannot write {path}: {error.strerror or error}; {remedy}") from None
 
 

@@ -47,12 +47,11 @@ class Mirror:
 
     def write(self, state: SimState) -> None:
         """Take over a state without the kinematics."""
-        self.fit(state)
-        self.map.write(state, self.model, self.data)
+        self.fit(state).write(state, self.model, self.data)
         self.data.time = state.time_s
 
-    def fit(self, state: SimState) -> None:
-        """Match the names of this state with the model's."""
+    def fit(self, state: SimState) -> ModelMap:
+        """The map of this state's names to the model's."""
         if self.map is None or not self.map.fits(state):
             self.map = ModelMap(
                 self.model, state.joint_names, state.body_names, self._rules, self._strict
@@ -60,6 +59,7 @@ class Mirror:
             if not self._quiet:
                 level = logging.INFO if self.map.report.complete else logging.WARNING
                 _log.log(level, "%s", self.map.report)
+        return self.map
 
     def kinematics(self) -> None:
         """Everything that a picture or a link pose needs from qpos, and nothing dynamic."""

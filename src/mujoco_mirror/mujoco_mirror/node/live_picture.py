@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from mujoco_mirror.late.display import LateDisplay
 from mujoco_mirror.node.shot import Shot
@@ -82,10 +83,11 @@ class LatePicture(LivePicture):
         if now < self._next_s:
             return None
         self._next_s = now + _LATE_PERIOD_S
-        state = self._late.at(now) if self._newest is not None and self._wanted() else None
-        if state is None:
+        newest = self._newest
+        state = self._late.at(now) if newest is not None and self._wanted() else None
+        if newest is None or state is None:
             return None
-        return Shot(state, self._newest.published_ns, self._newest.arrived_s, self._newest.overlay)
+        return replace(newest, state=state)
 
     def again(self) -> None:
         pass  # the next picture is not far

@@ -16,6 +16,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import PublisherEventCallbacks, QoSPublisherMatchedInfo
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from sim_interfaces import msg as m
@@ -93,10 +94,10 @@ class MirrorNode(Node):
         # Discovery announces endpoints in this order: when the spec has come, the bridge also
         # knows of the subscription to states, and no state after that is missed.
         if p.source == "state":
-            self.create_subscription(m.SimState, names.STATE, self._on_state, qos.EVERY_STEP)
+            self._listen(m.SimState, names.STATE, self._on_state, qos.EVERY_STEP)
         else:
             self._joints = JointSource([b for b in p.bases.split(",") if b], names.WORLD_FRAME)
-            self.create_subscription(JointState, names.JOINT_STATES, self._on_joints, qos.SENSORS)
+            self._listen(JointState, names.JOINT_STATES, self._on_joints, qos.SENSORS)
             for topic, profile in ((names.TF, qos.EVERY_STEP), (names.TF_STATIC, qos.LATCHED)):
                 self.create_subscription(TFMessage, topic, self._on_bases, profile)
         if p.model == ROBOT_DESCRIPTION:
@@ -104,17 +105,21 @@ class MirrorNode(Node):
         else:
             self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
         if p.check_links and p.source == "state":
-            self.create_subscription(TFMessage, names.TF, self._on_tf, qos.EVERY_STEP)
+            self._listen(TFMessage, names.TF, self._on_tf, qos.EVERY_STEP)
         if p.late == PREDICT:
-            self.create_subscription(
-                JointState, names.JOINT_COMMAND, self._on_command, qos.COMMANDS
-            )
+            self._listen(JointState, names.JOINT_COMMAND, self._on_command, qos.COMMANDS)
         # A group of its own: states must go on arriving while a request waits for a step.
         self.create_service(
             srv.Record, names.RECORD, self._on_record, callback_group=ReentrantCallbackGroup()
         )
         self.create_timer(_STATUS_PERIOD_S, self._report)
         self._worker.start()
+
+    def _listen(
+        self, msg_type: type, topic: str, callback: Callable[..., None], profile: QoSProfile
+    ) -> None:
+        """``callback`` also takes the message's info, which rclpy's types do not have."""
+        self.create_subscription(msg_type, topic, callback, profile)
 
     def destroy_node(self) -> None:
         self._worker.close()
@@ -184,7 +189,7 @@ class MirrorNode(Node):
         self._publish(self._images, to_image_msg, image, state.time_s)
         self._publish(self._jpegs, encode_jpeg, image, state.time_s)
         if self._viewer is not None:
-            self._show_in_window()
+            self._show_in_window(self._viewer)
 
     def _publish(
         self, publisher: Publisher, convert: Callable[..., Any], image: np.ndarray, time_s: float
@@ -208,10 +213,10 @@ class MirrorNode(Node):
             self._viewer.close()
         self._viewer, self._watched_mirror = Viewer(view.scene.drawn), view.mirror
 
-    def _show_in_window(self) -> None:
+    def _show_in_window(self, viewer: Viewer) -> None:
         """On the worker's thread, which owns the mirror; a closed window ends the viewer only."""
-        if self._viewer.is_open:
-            self._viewer.show(self._watched_mirror.model, self._watched_mirror.data)
+        if viewer.is_open:
+            viewer.show(self._watched_mirror.model, self._watched_mirror.data)
         else:
             self._viewer = None
 

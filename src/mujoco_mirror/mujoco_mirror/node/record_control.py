@@ -68,11 +68,11 @@ class RecordControl:
         if start is not None and (view is not None or time.monotonic() > start.deadline):
             self._starting = None
             start.reply(self._begin(start, view, period_s, problem))
-        if stop is not None:
-            complete = self._is_complete(stop)
+        if stop is not None and view is not None and self._recording is not None:
+            complete = self._is_complete(self._recording, stop)
             if complete or self._failure is not None or time.monotonic() > stop.deadline:
                 self._stopping = None
-                stop.reply(self._end(view, None if complete else stop))
+                stop.reply(self._end(self._recording, view, None if complete else stop))
 
     def count(self, shot: Shot) -> None:
         """A state arrived, in whatever order."""
@@ -96,6 +96,7 @@ class RecordControl:
     def draw(self, view: View) -> np.ndarray:
         """Draw the step that is due, into the recording; the picture."""
         shot, recording, started = self._backlog.take(), self._recording, time.perf_counter()
+        assert recording is not None  # only then is a step due
         try:
             image = view.show(shot.state, shot.overlay, self._cameraman)
             recording.draw_s.add(time.perf_counter() - started)
@@ -143,13 +144,15 @@ class RecordControl:
         self._taken, self._last, self._failure = (0, 0), None, None
         return None
 
-    def _is_complete(self, stop: StopRecording) -> bool:
+    def _is_complete(self, recording: Recording, stop: StopRecording) -> bool:
         if stop.episode:
-            return self._recording.position >= (stop.episode, stop.step)
+            return recording.position >= (stop.episode, stop.step)
         return not self.waiting
 
-    def _end(self, view: View, missed: StopRecording | None) -> RecordingResult | BridgeError:
-        recording, self._recording = self._recording, None
+    def _end(
+        self, recording: Recording, view: View, missed: StopRecording | None
+    ) -> RecordingResult | BridgeError:
+        self._recording = None
         undrawn = self.waiting
         self._backlog.close()
         try:

@@ -152,7 +152,7 @@ class MirrorWorker:
         period_s = self._model.control_period_s if self._model is not None else 0.0
         self._records.check(self._view, period_s, self.problem)
         if self._view is not None:
-            self._try(self._draw_one)
+            self._try(self._draw_one, self._view)
         return True
 
     def _try(self, do: Callable[..., None], *arguments: Any) -> None:
@@ -180,10 +180,12 @@ class MirrorWorker:
     def _on_model(self, found: ModelFound) -> None:
         if self._model is not None and found.source != self._model.source:
             self.arrivals = ArrivalCounter()
-            self._fidelity.forget()
+            if self._fidelity is not None:
+                self._fidelity.forget()
             self._live.forget()
         if self._model is None or found.path != self._model.path:
-            self._finish_drawing()
+            if self._view is not None:
+                self._finish_drawing(self._view)
             view = self._make_view(found.path)
             if self._view is not None:
                 self._view.close()
@@ -195,10 +197,10 @@ class MirrorWorker:
         self._model = found
         self.problem = ""
 
-    def _finish_drawing(self) -> None:
+    def _finish_drawing(self, view: View) -> None:
         """States of the model that goes away are drawn while it is still there."""
         while self._records.waiting:
-            self._records.draw(self._view)
+            self._records.draw(view)
 
     def _on_no_model(self, missing: ModelMissing) -> None:
         raise NotFound(missing.reason)
@@ -211,7 +213,8 @@ class MirrorWorker:
         state = arrived.state
         shot = Shot(state, arrived.published_ns, arrived.arrived_s, self._overlay(state))
         self._records.count(shot)
-        if not self.arrivals.arrived(state.episode, state.step) or self._view is None:
+        in_order = self.arrivals.arrived(state.episode, state.step)
+        if not in_order or self._fidelity is None:  # no model yet
             return
         self._live.put(shot)
         self._records.put(shot)
@@ -222,21 +225,21 @@ class MirrorWorker:
             errors = self._fidelity.on_links(arrived.time_s, arrived.links, arrived.published_ns)
             self._on_link_errors(errors)
 
-    def _draw_one(self) -> None:
+    def _draw_one(self, view: View) -> None:
         """The newest state for those who watch, or else the next step of the recording; one
         picture for both where that is the same."""
         live, recorded = self._live.due(), self._records.due()
-        if live is None and recorded is None:
-            return
         started = time.perf_counter()
         if recorded is not None and (live is None or recorded is live or self._can_wait(live)):
-            shot, image = recorded, self._records.draw(self._view)
+            shot, image = recorded, self._records.draw(view)
             if recorded is live:
-                self._view.follow()
+                view.follow()
+        elif live is not None:
+            shot, image = live, view.show(live.state, live.overlay)
         else:
-            shot, image = live, self._view.show(live.state, live.overlay)
+            return
         self._draw_s.add(time.perf_counter() - started)
-        self._joint_error = self._view.mirror.joint_error(shot.state)
+        self._joint_error = view.mirror.joint_error(shot.state)
         self._live_was_last = shot is live
         if shot is live:
             self._on_image(image, shot.state)
@@ -257,7 +260,7 @@ class MirrorWorker:
 
     def _on_link_errors(self, errors: LinkErrors | None) -> None:
         worst = errors.worst(self._limits) if errors is not None else None
-        if worst is None:
+        if errors is None or worst is None:
             return
         self._records.compared(errors)
         name, position, angle = worst

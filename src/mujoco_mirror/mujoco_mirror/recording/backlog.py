@@ -81,11 +81,13 @@ class Backlog:
 
     def _fetch(self) -> None:
         """As many as memory holds; only what this process wrote is unpickled."""
-        self._file.seek(self._read_at)
+        file = self._file
+        assert file is not None
+        file.seek(self._read_at)
         for _ in range(min(self._on_disk, self._in_memory)):
-            self._first.append(pickle.load(self._file))
+            self._first.append(pickle.load(file))
             self._on_disk -= 1
-        self._read_at = self._file.tell()
+        self._read_at = file.tell()
         if not self._on_disk:
-            self._file.truncate(0)
+            file.truncate(0)
             self._read_at = 0

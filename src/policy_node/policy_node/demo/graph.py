@@ -10,6 +10,7 @@ from typing import Any
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters
 from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
@@ -34,19 +35,20 @@ class DemoGraph:
     """Synchronous; everything happens in the calling thread. Raises ``sim_bridge.errors``, and
     KeyboardInterrupt, once, when ``stop`` was requested."""
 
+    _spec: SimSpec | None = None
+    _goal: ClientGoalHandle | None = None
+
     def __init__(self, node: Node, stop: StopFlag, log: Callable[[str], None]) -> None:
         self._node = node
         self._stop = stop
         self.say = log
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
-        self._spec: SimSpec | None = None
         node.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
         self._rollout = ActionClient(node, Rollout, names.ROLLOUT)
         self._infer = node.create_client(srv.InferChunk, names.INFER_CHUNK)
         self._get_state = node.create_client(srv.GetState, names.GET_STATE)
         self._record = node.create_client(srv.Record, names.RECORD)
-        self._goal = None
 
     def _on_spec(self, message: m.SimSpec) -> None:
         self._spec = from_spec_msg(message)
@@ -69,6 +71,7 @@ class DemoGraph:
                 reminded = now
                 self.say(f"waiting for {', '.join(missing)}")
             self._spin()
+        assert self._spec is not None  # it is not missing
         return self._spec
 
     def run_rollout(
@@ -80,8 +83,8 @@ class DemoGraph:
         accepted = self._rollout.send_goal_async(
             goal, feedback_callback=lambda message: on_feedback(message.feedback)
         )
-        self._goal = self._wait(accepted, 30.0, names.ROLLOUT)
-        finished = self._goal.get_result_async()
+        goal_handle = self._goal = self._wait(accepted, 30.0, names.ROLLOUT)
+        finished = goal_handle.get_result_async()
         while not finished.done():
             if not self._rollout.server_is_ready():
                 raise TimedOut("the rollout node went away")

@@ -27,6 +27,8 @@ _STEP_TIMEOUT_S = 120.0
 class BridgeConnection:
     """A bridge, once it is there."""
 
+    spec: SimSpec  # once connected
+
     def __init__(self, namespace: str, context: Context) -> None:
         self.namespace = namespace
         self.context = context
@@ -38,7 +40,6 @@ class BridgeConnection:
             enable_rosout=False,
         )
         self.client = BridgeClient(self._node, timeout_s=_STEP_TIMEOUT_S)
-        self.spec: SimSpec | None = None  # until connected
 
     def connect(self, check: Callable[[], None]) -> SimSpec:
         """Wait for the bridge; ``check`` is called now and then and may raise."""

@@ -56,7 +56,9 @@ class DisturbedTeacher:
         rng = np.random.default_rng(seed)
         disturbed = rng.random() >= _UNDISTURBED_FRACTION
         self._disturbance = self._disturb(rng) if disturbed else None
-        self._states, self._actions, self._followed = [], [], []
+        self._states: list[np.ndarray] = []
+        self._actions: list[np.ndarray] = []
+        self._followed: list[bool] = []
 
     def next_actions(self, observation: Observation) -> np.ndarray:
         action, other = self._teacher.act(observation), False
@@ -96,7 +98,9 @@ def collect(
     What an episode holds depends on its seed alone, not on how many bridges there are.
     """
     source = open_policy(str(policy), bridges[0].spec) if policy else None
-    teachers = [DisturbedTeacher(settings, source and source.for_client("")) for _ in bridges]
+    teachers = [
+        DisturbedTeacher(settings, source.for_client("") if source else None) for _ in bridges
+    ]
     with tqdm(total=len(seeds), desc="collecting", unit="episode") as progress:
 
         def work(bridge: BridgeConnection, teacher: DisturbedTeacher, first: int) -> list[Episode]:

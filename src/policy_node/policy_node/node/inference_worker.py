@@ -51,7 +51,7 @@ class _Job:
     client_id: str
     run: Callable[[], Any] | None  # None: an inference
     address: str = ""
-    observation: Observation | None = None
+    observation: Observation = Observation()
     queued: float = 0.0
     future: Future[Any] = field(default_factory=Future)
 
@@ -239,8 +239,8 @@ class InferenceWorker:
     def _infer(self, policy: Policy, batch: list[_Job]) -> None:
         started = time.perf_counter()
         try:
-            if len(batch) == 1:
-                chunks = [policy.infer(batch[0].observation)]
+            if len(batch) == 1 or not isinstance(policy, BatchPolicy):
+                chunks = [policy.infer(job.observation) for job in batch]
             else:
                 chunks = policy.infer_batch([job.observation for job in batch])
                 if len(chunks) != len(batch):

@@ -38,12 +38,13 @@ _WAIT_S = 0.2
 class PolicyNode(Node):
     """Learns the task from ``spec`` and serves one policy, and others on request."""
 
+    _spec: SimSpec  # from the first one on; nothing is served before
+
     def __init__(self, **kwargs) -> None:
         super().__init__("policy_node", **kwargs)
         self.parameters: PolicyParameters = read_parameters(self, PolicyParameters)
         declare_pid(self)
         self._description = Report(self, "policy_description", "", "what the policy is")
-        self._spec: SimSpec | None = None
         self._spec_message: m.SimSpec | None = None
         self._spec_arrived = threading.Event()
         self._sessions = PolicySessions(self._open, self.parameters.policy)

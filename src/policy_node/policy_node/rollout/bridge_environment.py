@@ -17,10 +17,10 @@ class BridgeEnvironment:
         self, client: BridgeClient, cameras: Sequence[str] = (), jpeg: bool = False
     ) -> None:
         self._client = client
-        self._images = {"cameras": cameras, "jpeg": jpeg}
+        self._cameras, self._jpeg = cameras, jpeg
 
     def reset(self, seed: int | None = None) -> StepReply:
-        return self._client.reset(seed=seed, **self._images)
+        return self._client.reset(seed=seed, cameras=self._cameras, jpeg=self._jpeg)
 
     def step(self, actions: np.ndarray) -> StepReply:
-        return self._client.step(actions, **self._images)
+        return self._client.step(actions, self._cameras, self._jpeg)

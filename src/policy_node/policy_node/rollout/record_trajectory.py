@@ -13,7 +13,7 @@ from policy_node.policies.registry import open_policy
 from policy_node.rollout.episodes import EpisodeRunner, step_limit
 from policy_node.rollout.local_environment import LocalEnvironment
 from sim_bridge.episodes import Progress
-from sim_bridge.errors import BridgeError
+from sim_bridge.errors import BridgeError, OperationFailed
 from sim_bridge.simulators.registry import open_simulator, simulator_names
 from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.trajectory import Trajectory
@@ -38,6 +38,8 @@ def record(
             )
             runner.run(seed)
         source.close()
+        if recording.trajectory is None:
+            raise OperationFailed("the episode has no steps")
         return recording.trajectory
     finally:
         sim.close()

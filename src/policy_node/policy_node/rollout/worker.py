@@ -37,10 +37,11 @@ _WAIT_FOR_PEERS_S = 20.0
 class RolloutWorker:
     """``run`` blocks; its clients stay connected from one goal to the next."""
 
+    _spec: SimSpec  # once it has arrived
+
     def __init__(self, node: Node, parameters: RolloutParameters) -> None:
         self._parameters = parameters
         self._log = node.get_logger()
-        self._spec: SimSpec | None = None
         self._spec_arrived = threading.Event()
         self._called_success: int | None = None  # the episode that a person called a success
         node.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)

@@ -61,11 +61,12 @@ def _map(name: str) -> Any:
 
 def serve_parameters() -> type[Serving]:
     """``Serving`` with a port for each protocol of the table, and a parameter for each key map."""
-    ports = [(f"serve_{name}_port", int, _port(served)) for name, served in PROTOCOLS.items()]
-    maps = [(f"serve_{name}_map", str, _map(name)) for name in _key_maps()]
+    parameters: list[tuple[str, type, Any]] = []
+    parameters += [(f"serve_{name}_port", int, _port(p)) for name, p in PROTOCOLS.items()]
+    parameters += [(f"serve_{name}_map", str, _map(name)) for name in _key_maps()]
     doc = {"__doc__": Serving.__doc__}
     return make_dataclass(
-        "ServeParameters", ports + maps, bases=(Serving,), namespace=doc, frozen=True
+        "ServeParameters", parameters, bases=(Serving,), namespace=doc, frozen=True
     )
 
 

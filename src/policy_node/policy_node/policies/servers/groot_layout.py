@@ -116,7 +116,7 @@ def check_modalities(config: dict[str, Any], key_map: KeyMap) -> None:
     """
     if not config:
         return
-    sent = {modality: [] for modality in _MODALITIES}
+    sent: dict[str, list[str]] = {modality: [] for modality in _MODALITIES}
     for modality, *rest in key_map.request_keys:
         sent.setdefault(modality, []).append(".".join(rest))
     asked = {modality: modality_keys(config, modality) for modality in _MODALITIES}

@@ -111,6 +111,8 @@ class GrootZmqLink:
             request["data"] = data
         if self._address.token:
             request["api_token"] = self._address.token
+        if self._socket is None:
+            raise LinkDown("the connection was closed")
         try:
             self._socket.send(pack_groot(request))
             reply = unpack_groot(self._receive(timeout_s))
@@ -126,16 +128,18 @@ class GrootZmqLink:
 
     def _receive(self, timeout_s: float) -> bytes:
         """The reply; LinkDown as soon as the connection is refused or lost."""
+        server, monitor = self._socket, self._monitor
+        assert server is not None and monitor is not None
         poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._monitor, zmq.POLLIN)
+        poller.register(server, zmq.POLLIN)
+        poller.register(monitor, zmq.POLLIN)
         deadline = time.monotonic() + timeout_s
         while True:
-            ready = dict(poller.poll(max(0.0, 1e3 * (deadline - time.monotonic()))))
-            if self._socket in ready:
-                return self._socket.recv()
+            ready = dict(poller.poll(max(0, int(1e3 * (deadline - time.monotonic())))))
+            if server in ready:
+                return server.recv()
             if not ready:
                 raise TimedOut(f"no reply within {timeout_s:g} s")
-            event = recv_monitor_message(self._monitor)["event"]
+            event = recv_monitor_message(monitor)["event"]
             if event in _LOST:
                 raise LinkDown(f"connection lost or refused ({zmq.Event(event).name})")

@@ -77,14 +77,15 @@ class IlstudioLink:
     def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         data = dumps(Record("benchmark.base", "MetaObs", self._meta_observation(request)))
         deadline = time.monotonic() + timeout_s
+        connection = self._connection()
         try:
-            self._socket.settimeout(timeout_s)
-            self._socket.sendall(struct.pack(">I", len(data)) + data)
-            (size,) = struct.unpack(">I", self._receive(4, deadline))
+            connection.settimeout(timeout_s)
+            connection.sendall(struct.pack(">I", len(data)) + data)
+            (size,) = struct.unpack(">I", _receive(connection, 4, deadline))
             if size > MAX_REPLY_BYTES:
                 self.close()
                 raise OperationFailed(f"the server announced a reply of {size} bytes")
-            reply = self._receive(size, deadline)
+            reply = _receive(connection, size, deadline)
         except TimeoutError:
             raise TimedOut(f"no reply within {timeout_s:g} s") from None
         except OSError as error:
@@ -112,15 +113,21 @@ class IlstudioLink:
             fields.update(arrays)
         return fields
 
-    def _receive(self, size: int, deadline: float) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            piece = self._socket.recv(min(size - len(data), 1 << 20))
-            if not piece:
-                raise ConnectionError("the server closed the connection")
-            data += piece
-        return bytes(data)
+    def _connection(self) -> socket.socket:
+        if self._socket is None:
+            raise LinkDown("the connection was closed")
+        return self._socket
+
+
+def _receive(connection: socket.socket, size: int, deadline: float) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        connection.settimeout(max(deadline - time.monotonic(), 0.001))
+        piece = connection.recv(min(size - len(data), 1 << 20))
+        if not piece:
+            raise ConnectionError("the server closed the connection")
+        data += piece
+    return bytes(data)
 
 
 def _stacked(images: dict[str, np.ndarray]) -> np.ndarray:

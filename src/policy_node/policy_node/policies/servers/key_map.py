@@ -98,9 +98,9 @@ class KeyMap:
         cameras = tuple(camera.name for camera in spec.cameras)
         joints = tuple(joint.name for joint in spec.joints)
         arrays = tuple(array.name for array in spec.observations)
-        for entry in self.images:
-            if entry.camera not in cameras + (EVERY,):
-                raise self._missing("camera", entry.camera, cameras)
+        for image in self.images:
+            if image.camera not in cameras + (EVERY,):
+                raise self._missing("camera", image.camera, cameras)
         for entry in self.state:
             if entry.array and entry.array not in (*arrays, EVERY):
                 raise self._missing("observation array", entry.array, arrays)
@@ -130,8 +130,8 @@ class KeyMap:
         Raises NotFound, listing what the observation has, when something mapped is missing.
         """
         request: dict[str, Any] = {}
-        for entry in self._expanded_images(tuple(observation.images)):
-            put(request, entry.to, self._image(entry, observation))
+        for image in self._expanded_images(tuple(observation.images)):
+            put(request, image.to, self._image(image, observation))
         for entry in self._expanded_state(observation.joint_names, tuple(observation.arrays)):
             put(request, entry.to, self._vector(entry, observation))
         if self.prompt:

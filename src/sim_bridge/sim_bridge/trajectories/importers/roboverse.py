@@ -12,7 +12,7 @@ import gzip
 import io
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def _load(path: Path) -> Any:
 class _Capped(io.RawIOBase):
     """Reads ``file`` and counts: OperationFailed for more than ``most`` bytes."""
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, most: int) -> None:
         self._file = file
         self._most = most
         self._count = 0
@@ -74,7 +74,7 @@ class _Capped(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         try:
             chunk = self._file.read(min(len(buffer), _CHUNK_BYTES))
         except (OSError, EOFError, zlib.error) as error:

@@ -34,7 +34,7 @@ def _encode(value: Any) -> Any:
         return value.item()
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
-    data = base64.b64encode(np.ascontiguousarray(value)).decode("ascii")
+    data = base64.b64encode(value.tobytes()).decode("ascii")
     return {"__numpy__": data, "dtype": value.dtype.str, "shape": list(value.shape)}
 
 
