@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mujoco_mirror.monitor.alarms import alarms
 from mujoco_mirror.monitor.charts import CHARTS, Chart, Layout
 from mujoco_mirror.monitor.episodes import EpisodeLog
 from mujoco_mirror.monitor.health import HealthBoard
+from mujoco_mirror.monitor.picture_lag import PictureLag
 from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.series import Rate, Series, plain
 from sim_bridge.types import SimSpec, SimState
 
 _ROWS = 4000
 _EPISODES = 50
-_STAMPS = 256
 _NEVER = float("-inf")
 
 Sample = SimState | StepSample | ChunkSample
@@ -63,8 +63,7 @@ class MonitorFeed:
         self._last_state = self._last_life = _NEVER
         self._received = self._dropped = self._disordered = 0
         self._rate = Rate()
-        self._arrivals: OrderedDict[float, float] = OrderedDict()
-        self._picture_lag_s: float | None = None
+        self._picture_lag = PictureLag()
         self._episodes = EpisodeLog(_EPISODES)
         self._clear_series()
         self._touch("spec", "charts", "episodes")
@@ -108,7 +107,7 @@ class MonitorFeed:
             self._received += 1
             self._rate.add(now)
             self._last_state = self._last_life = now
-            self._note_arrival(state.time_s, now)
+            self._picture_lag.on_state(state.time_s, now)
             # A written state (SetState) keeps its step, but is a new row all the same.
             self._plot(state, lambda last_x: max(state.step, last_x + 1))
 
@@ -138,11 +137,6 @@ class MonitorFeed:
         if advance < 0:
             self._disordered += 1
         self._dropped += max(0, advance - 1)
-
-    def _note_arrival(self, time_s: float, now: float) -> None:
-        self._arrivals[round(time_s, 6)] = now
-        while len(self._arrivals) > _STAMPS:
-            self._arrivals.popitem(last=False)
 
     def on_step(self, sample: StepSample) -> None:
         with self._lock:
@@ -175,9 +169,12 @@ class MonitorFeed:
     def on_picture(self, time_s: float) -> None:
         """A picture of the state at simulation time ``time_s`` arrived."""
         with self._lock:
-            arrived = self._arrivals.get(round(time_s, 6))
-            if arrived is not None:
-                self._picture_lag_s = max(0.0, self._clock() - arrived)
+            self._picture_lag.on_picture(time_s, self._clock())
+
+    def on_no_pictures(self) -> None:
+        """Nobody looks at pictures, so none are asked for."""
+        with self._lock:
+            self._picture_lag.no_pictures()
 
     # Read by the server and by the commands.
 
@@ -243,11 +240,16 @@ class MonitorFeed:
             status["time_s"] = plain(self._state.time_s)
             status["age_s"] = plain(now - self._last_state)
             status["steps_per_s"] = plain(self._rate.at(now))
-        if self._picture_lag_s is not None:
-            status["picture_lag_ms"] = plain(1e3 * self._picture_lag_s)
+        lag_s = self._picture_lag.at(now)
+        if lag_s is not None:
+            status["picture_lag_ms"] = plain(1e3 * lag_s)
         if self._step is not None:
             status["reward"] = plain(self._step.reward)
             status["step_ms"] = plain(1e3 * self._step.wall_time_s)
+        age_s = now - self._last_state if self._state is not None else None
+        behind_s = self._picture_lag.behind_s(now)
+        found = alarms(status["link"], age_s, behind_s, self._health.statuses())
+        status["alarms"] = [alarm.row() for alarm in found]
         return status
 
     def _spec_section(self) -> dict[str, Any] | None:

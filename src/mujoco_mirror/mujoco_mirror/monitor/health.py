@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any
 
 from mujoco_mirror.monitor.samples import Health
@@ -34,14 +35,21 @@ class HealthBoard:
             self._stale = stale
             self.version += 1
 
+    def statuses(self) -> list[Health]:
+        """With the level that they have by now."""
+        return [
+            replace(status, level=STALE) if status.name in self._stale else status
+            for status, _ in self._entries.values()
+        ]
+
     def rows(self) -> list[dict[str, Any]]:
         """Ready for JSON."""
         return [
             {
                 "name": status.name,
-                "level": STALE if status.name in self._stale else status.level,
+                "level": status.level,
                 "message": status.message,
                 "values": [list(pair) for pair in status.values[:_VALUES]],
             }
-            for status, _ in self._entries.values()
+            for status in self.statuses()
         ]

@@ -92,6 +92,8 @@ class VideoSubscription:
     def _look(self) -> None:
         """Follow viewers and publishers as they come and go."""
         kind = self._kind() if self._video.wanted() else None
+        if kind is None:
+            self._feed.on_no_pictures()
         if self._subscription is not None and self._subscription.msg_type is not kind:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None

@@ -208,6 +208,48 @@ def test_the_lag_is_from_a_state_to_its_own_picture(feed, clock):
     assert everything(feed)["status"]["picture_lag_ms"] == pytest.approx(40.0)
 
 
+MIRROR = (("pictures_to_draw", "900"), ("draw_ms_p50", "700.0"), ("live_lag_ms_p50", "1400.0"))
+
+
+def test_pictures_that_stop_raise_an_alarm_that_says_by_how_much_and_why(feed, clock):
+    def said():
+        return [alarm["text"] for alarm in everything(feed)["status"]["alarms"]]
+
+    feed.on_state(make_state(1, 1))
+    feed.on_picture(0.1)
+    for step in range(2, 30):
+        clock.now += 0.1
+        feed.on_state(make_state(1, step))
+    assert said() == ["The picture is 2.7 s behind the simulator: no mirror reports."]
+    assert everything(feed)["status"]["picture_lag_ms"] == pytest.approx(2700.0)
+    feed.on_health([Health("mirror", 0, "fine", MIRROR)])
+    assert said()[0].endswith("the mirror takes 700.0 ms for one.")
+    feed.on_picture(0.1 * 29)
+    assert said() == []
+    clock.now += 0.5
+    assert said() == [], "nothing newer waits for a picture"
+    feed.on_state(make_state(1, 30))
+    clock.now += 0.6
+    feed.on_no_pictures()
+    assert said() == [], "nobody looks"
+
+
+def test_the_lag_survives_times_that_start_over(feed, clock):
+    for episode in (1, 2):
+        for step in range(20):
+            feed.on_state(make_state(episode, step))
+            clock.now += 0.01
+            feed.on_picture(0.1 * step)
+            assert everything(feed)["status"]["picture_lag_ms"] == pytest.approx(10.0)
+
+
+def test_a_mirror_that_cannot_show_something_says_so_on_the_page(feed):
+    feed.on_health([Health("mirror", 1, "not in the model: lid", MIRROR)])
+    assert everything(feed)["status"]["alarms"] == [
+        {"tone": "warn", "text": "Mirror: not in the model: lid."}
+    ]
+
+
 def test_another_bridge_starts_from_nothing(feed):
     feed.on_spec(make_spec("first"))
     feed.on_state(make_state(9, 4))

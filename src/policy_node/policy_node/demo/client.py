@@ -28,7 +28,9 @@ from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.ros.program import Program
 from sim_bridge.types import SimSpec
 
-_DRAWING_TIMEOUT_S = 120.0
+# How long the mirror may take to draw what is still missing of a recording: enough for pictures
+# of half a second each.
+_DRAWING_TIMEOUT_S, _DRAWING_S_PER_STEP = 120.0, 0.5
 _GOODBYE_S = 1.0
 
 
@@ -111,8 +113,10 @@ class Demo:
         )
 
     def _with_mirror(self, outcome: DemoOutcome) -> DemoOutcome:
+        steps = sum(episode.steps for episode in outcome.episodes)
+        timeout_s = _DRAWING_TIMEOUT_S + _DRAWING_S_PER_STEP * steps
         try:
-            response = self._graph.stop_recording(_DRAWING_TIMEOUT_S, bool(outcome.episodes))
+            response = self._graph.stop_recording(timeout_s, bool(outcome.episodes))
         except BridgeError as error:
             return replace(outcome, message=outcome.message or f"mirror: {error}")
         return replace(

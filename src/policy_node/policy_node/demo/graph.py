@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters
 from rclpy.action import ActionClient
@@ -28,6 +29,7 @@ from sim_bridge.types import SimSpec
 _BRIDGE_NODE, _POLICY_NODE, _ROLLOUT_NODE = "sim_bridge", "policy_node", "rollout"
 _SPIN_S = 0.1
 _REMINDER_S = 10.0
+_DRAWING_REPORT_S = 3.0
 _PARAMETER_S = 5.0
 
 
@@ -49,6 +51,7 @@ class DemoGraph:
         self._infer = node.create_client(srv.InferChunk, names.INFER_CHUNK)
         self._get_state = node.create_client(srv.GetState, names.GET_STATE)
         self._record = node.create_client(srv.Record, names.RECORD)
+        self._said_at = 0.0
 
     def _on_spec(self, message: m.SimSpec) -> None:
         self._spec = from_spec_msg(message)
@@ -100,12 +103,26 @@ class DemoGraph:
         self._call(self._record, srv.Record.Request(directory=directory), 60.0)
 
     def stop_recording(self, timeout_s: float, complete: bool = True) -> srv.Record.Response:
-        """``complete`` first waits until the bridge's present state was drawn."""
+        """``complete`` first waits until the bridge's present state was drawn, and says how many
+        pictures are missing while that takes."""
         request = srv.Record.Request(command=srv.Record.Request.STOP, timeout=timeout_s)
         if complete:
             state = self._call(self._get_state, srv.GetState.Request(), 10.0).state
             request.until_episode, request.until_step = state.episode, state.step
-        return self._call(self._record, request, timeout_s + 5.0)
+        reports = self._node.create_subscription(
+            DiagnosticStatus, names.MIRROR_FIDELITY, self._on_mirror, qos.ROBOT_STATE
+        )
+        self._said_at = time.monotonic()
+        try:
+            return self._call(self._record, request, timeout_s + 5.0)
+        finally:
+            self._node.destroy_subscription(reports)
+
+    def _on_mirror(self, status: DiagnosticStatus) -> None:
+        missing = next((v.value for v in status.values if v.key == "pictures_to_draw"), "0")
+        if missing != "0" and time.monotonic() - self._said_at > _DRAWING_REPORT_S:
+            self._said_at = time.monotonic()
+            self.say(f"recording: {missing} pictures still to draw")
 
     def served_policy(self) -> tuple[str, str]:
         """The address that the policy node was started with, and what it turned out to be."""

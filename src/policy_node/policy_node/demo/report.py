@@ -108,12 +108,12 @@ def table(summary: dict[str, Any], folder: str) -> list[str]:
 
 def _mirror_text(mirror: dict[str, Any]) -> str:
     """Figures are None where the mirror had nothing to measure: no frame, no joint of a name."""
-    error, lag_ms = mirror["joint_error_max_rad"], mirror["lag_ms"]["p50"]
+    error, live = mirror["joint_error_max_rad"], mirror.get("live_lag_ms", {})
     parts = [f"{mirror['frames']} frames"]
     if error is not None:
         parts.append(f"joint error {error:.1e} rad")
-    if lag_ms is not None:
-        parts.append(f"lag {lag_ms:.1f} ms (median)")
+    if live.get("p50") is not None:
+        parts.append(f"live picture {live['p50']:.0f} ms behind (median; p99 {live['p99']:.0f} ms)")
     return ", ".join(parts)
 
 

@@ -22,6 +22,7 @@ EPISODE = EpisodeResult(
 MIRROR = {
     "frames": 50,
     "joint_error_max_rad": 0.0,
+    "live_lag_ms": {"p50": 12.5, "p99": 20.0},
     "lag_ms": {"p50": 12.5, "p99": 20.0},
     "pid": 7,
 }
@@ -41,7 +42,9 @@ def test_summary_gives_means_per_step(arm_spec):
     }
     assert json.loads(json.dumps(content)) == content
     text = "\n".join(table(content, "/out"))
-    assert "seed 3" in text and "success in 50 steps" in text and "lag 12.5 ms" in text
+    assert (
+        "seed 3" in text and "success in 50 steps" in text and "live picture 12 ms behind" in text
+    )
 
 
 def test_a_failed_episode_or_an_error_is_no_success(arm_spec):

@@ -33,10 +33,12 @@ function setLink(link) {
   pill.textContent = LINK_TEXT[link];
 }
 
-function setBanner(text, tone = "warn") {
+// The worst alarm first, one line each.
+function showAlarms(alarms) {
   const banner = $("banner");
+  const text = alarms.map((alarm) => alarm.text).join("\n");
   if (banner.textContent !== text) banner.textContent = text;
-  banner.dataset.tone = tone;
+  banner.dataset.tone = alarms[0]?.tone ?? "";
   banner.hidden = !text;
 }
 
@@ -51,14 +53,8 @@ function toast(text, good) {
 
 function showLink(status) {
   setLink(status.link);
-  const lost = status.link === "lost";
-  document.querySelector(".screen").toggleAttribute("data-stale", lost);
-  if (lost) {
-    const age = status.age_s === undefined ? "" : ` Last state ${Math.round(status.age_s)} s ago.`;
-    setBanner(`Simulator lost: it sends no states and does not answer.${age}`, "bad");
-  } else {
-    setBanner("");
-  }
+  document.querySelector(".screen").toggleAttribute("data-stale", status.link === "lost");
+  showAlarms(status.alarms);
 }
 
 function showSpec(spec) {
@@ -114,7 +110,7 @@ connect("/ws/data", {
   onMessage: (text) => apply(JSON.parse(text)),
   onClose: () => {
     setLink("unreachable");
-    setBanner("The monitor is unreachable. Reconnecting.", "bad");
+    showAlarms([{ tone: "bad", text: "The monitor is unreachable. Reconnecting." }]);
   },
 });
 wireCommands([$("stop"), $("reset"), $("mark_success")], toast);

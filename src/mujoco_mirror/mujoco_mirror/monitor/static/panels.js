@@ -6,7 +6,18 @@ function number(value, digits) {
   return value === undefined || value === null ? "–" : value.toFixed(digits);
 }
 
-// key, label, unit, how to read it from the status, when it is alarming
+// A picture counts as live up to a tenth of a second; after half a second it shows another moment.
+function lateness(ms) {
+  if (ms === undefined) return "";
+  return ms <= 100 ? "good" : ms <= 500 ? "warn" : "bad";
+}
+
+function agreement(fidelity) {
+  if (!fidelity || Number.isNaN(fidelity.positionMm)) return "";
+  return fidelity.alarm ? "bad" : "good";
+}
+
+// key, label, unit, how to read it from the status, its tone: good, warn, bad or none
 const TILES = [
   ["episode", "Episode", "", (s) => s.episode || "–"],
   ["step", "Step", "", (s, c) => `${s.step ?? "–"}`, null, (c) => (c.spec?.max_episode_steps ? `/ ${c.spec.max_episode_steps}` : "")],
@@ -15,11 +26,11 @@ const TILES = [
   ["return", "Return", "", (s, c) => number(c.episode?.return, 2)],
   ["rate", "Control steps", "/s", (s) => number(s.steps_per_s, 1)],
   ["step_ms", "Simulator step", "ms", (s) => number(s.step_ms, 1)],
-  ["lag", "State to picture", "ms", (s) => number(s.picture_lag_ms, 0)],
+  ["lag", "State to picture", "ms", (s) => number(s.picture_lag_ms, 0), (s) => lateness(s.picture_lag_ms)],
   ["fps", "Video", "fps", (s, c) => (c.fps === null ? "–" : number(c.fps, 0))],
-  ["dropped", "Dropped states", "", (s) => s.dropped, (s) => s.dropped > 0, (c, s) => (s.received ? `of ${s.received + s.dropped}` : "")],
-  ["error", "Link error", "mm", (s, c) => number(c.fidelity?.positionMm, 3), (s, c) => c.fidelity?.alarm],
-  ["angle", "Link angle error", "°", (s, c) => number(c.fidelity?.angleDeg, 3), (s, c) => c.fidelity?.alarm],
+  ["dropped", "Dropped states", "", (s) => s.dropped, (s) => (s.dropped > 0 ? "bad" : ""), (c, s) => (s.received ? `of ${s.received + s.dropped}` : "")],
+  ["error", "Link error", "mm", (s, c) => number(c.fidelity?.positionMm, 3), (s, c) => agreement(c.fidelity)],
+  ["angle", "Link angle error", "°", (s, c) => number(c.fidelity?.angleDeg, 3), (s, c) => agreement(c.fidelity)],
 ];
 
 export class Tiles {
@@ -40,11 +51,11 @@ export class Tiles {
   }
 
   show(status, context) {
-    TILES.forEach(([, , unit, read, alarm, suffix], i) => {
+    TILES.forEach(([, , unit, read, tone, suffix], i) => {
       const cell = this.cells[i];
       cell.text.data = `${read(status, context)}`;
       cell.unit.textContent = suffix ? suffix(context, status) : unit;
-      cell.value.classList.toggle("alarm", Boolean(alarm?.(status, context)));
+      cell.value.dataset.tone = tone?.(status, context) ?? "";
     });
   }
 }
