@@ -30,6 +30,8 @@ VERBS = {
     "create_client": "uses",
     "ActionClient": "uses",
 }
+# Calls that name no topic, because theirs is always the same: constant, type, profile.
+FIXED = {"SpecWatch": ("SPEC", "sim_interfaces/msg/SimSpec", "LATCHED")}
 PROGRAMS = {
     "sim_bridge/bridge/": "sim_bridge",
     "sim_bridge/client/": "clients",
@@ -126,6 +128,10 @@ class _Module:
             profiles = [p for e in group if (p := _attribute(e, "qos"))]
             if key and kinds:
                 yield key, kinds[0], profiles[0] if profiles else "", verb
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                if node.func.id in FIXED:
+                    yield *FIXED[node.func.id], "subscribes"
 
     def _type(self, node: ast.expr) -> str:
         """``package/msg/Type``; empty for anything else."""

@@ -10,6 +10,7 @@ from sim_interfaces import msg as m
 
 from mujoco_mirror.monitor.feed import MonitorFeed
 from sim_bridge import names
+from sim_bridge.backoff import Backoff
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import IncorrectState, LeaseHeld, TimedOut
 from sim_bridge.ros import qos
@@ -45,15 +46,16 @@ class RosCommands:
         """Stop what runs, then start an episode as soon as control is free."""
         self._cancel_all()
         self._bridge.wait_for_bridge(_DISCOVERY_S)
-        deadline = time.monotonic() + self._timeout_s
+        backoff = Backoff(_RETRY_S, _RETRY_S, self._timeout_s)
         while True:
             try:
                 episode = self._bridge.reset().observation.episode
                 break
             except LeaseHeld:
-                if time.monotonic() > deadline:
+                delay_s = backoff.delay_s()
+                if delay_s is None:
                     raise
-                time.sleep(_RETRY_S)
+                time.sleep(delay_s)
         self._bridge.release()
         return f"Episode {episode} started."
 

@@ -15,15 +15,14 @@ from rclpy.action.client import ClientGoalHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
-from sim_interfaces import msg as m
 from sim_interfaces import srv
 from sim_interfaces.action import Rollout
 
 from sim_bridge import names
 from sim_bridge.errors import OK, TimedOut, error_for
 from sim_bridge.ros import qos
-from sim_bridge.ros.convert_spec import from_spec_msg
 from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.ros.spec import SpecWatch
 from sim_bridge.types import SimSpec
 
 _BRIDGE_NODE, _POLICY_NODE, _ROLLOUT_NODE = "sim_bridge", "policy_node", "rollout"
@@ -37,7 +36,6 @@ class DemoGraph:
     """Synchronous; everything happens in the calling thread. Raises ``sim_bridge.errors``, and
     KeyboardInterrupt, once, when ``stop`` was requested."""
 
-    _spec: SimSpec | None = None
     _goal: ClientGoalHandle | None = None
 
     def __init__(self, node: Node, stop: StopFlag, log: Callable[[str], None]) -> None:
@@ -46,20 +44,17 @@ class DemoGraph:
         self.say = log
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
-        node.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
+        self._spec = SpecWatch(node)
         self._rollout = ActionClient(node, Rollout, names.ROLLOUT)
         self._infer = node.create_client(srv.InferChunk, names.INFER_CHUNK)
         self._get_state = node.create_client(srv.GetState, names.GET_STATE)
         self._record = node.create_client(srv.Record, names.RECORD)
         self._said_at = 0.0
 
-    def _on_spec(self, message: m.SimSpec) -> None:
-        self._spec = from_spec_msg(message)
-
     def wait_for_peers(self, timeout_s: float, with_mirror: bool) -> SimSpec:
         """TimedOut that names what is missing."""
         peers = {
-            f"simulator (topic {names.SPEC})": lambda: self._spec is not None,
+            f"simulator (topic {names.SPEC})": lambda: self._spec.spec is not None,
             f"policy (service {names.INFER_CHUNK})": self._infer.service_is_ready,
             f"rollout (action {names.ROLLOUT})": self._rollout.server_is_ready,
         }
@@ -74,8 +69,7 @@ class DemoGraph:
                 reminded = now
                 self.say(f"waiting for {', '.join(missing)}")
             self._spin()
-        assert self._spec is not None  # it is not missing
-        return self._spec
+        return self._spec.wait()
 
     def run_rollout(
         self, goal: Rollout.Goal, on_feedback: Callable[[Rollout.Feedback], None]

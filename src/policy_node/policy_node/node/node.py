@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import threading
 
 from rclpy.node import Node
-from sim_interfaces import msg as m
 
 from policy_node.node.chunk_info import ChunkInfoPublisher
 from policy_node.node.inference_worker import InferenceWorker
@@ -22,14 +20,12 @@ from policy_node.node.sessions import PolicySessions
 from policy_node.node.warm_up import warm_up
 from policy_node.policies.registry import open_policy
 from policy_node.policy import PolicySource
-from sim_bridge import names
-from sim_bridge.errors import BridgeError
-from sim_bridge.ros import qos
-from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.errors import BridgeError, Canceled
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import Report, declare_pid, read_parameters
 from sim_bridge.ros.program import Program, spinning
 from sim_bridge.ros.service_loop import ServiceLoop
+from sim_bridge.ros.spec import SpecWatch
 from sim_bridge.types import SimSpec
 
 _WAIT_S = 0.2
@@ -38,30 +34,26 @@ _WAIT_S = 0.2
 class PolicyNode(Node):
     """Learns the task from ``spec`` and serves one policy, and others on request."""
 
-    _spec: SimSpec  # from the first one on; nothing is served before
-
     def __init__(self, **kwargs) -> None:
         super().__init__("policy_node", **kwargs)
         self.parameters: PolicyParameters = read_parameters(self, PolicyParameters)
         declare_pid(self)
         self._description = Report(self, "policy_description", "", "what the policy is")
-        self._spec_message: m.SimSpec | None = None
-        self._spec_arrived = threading.Event()
+        self._spec = SpecWatch(self, self._on_change)
         self._sessions = PolicySessions(self._open, self.parameters.policy)
         self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
         self._outward = OutwardServers(read_parameters(self, ServeParameters), self._worker)
         self._loop = ServiceLoop(self)
         self._chunks = ChunkInfoPublisher(self)
-        self.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
 
     def wait_for_spec(self, stop: StopFlag) -> bool:
         """False when asked to stop meanwhile."""
-        topic = self.resolve_topic_name(names.SPEC)
-        self.get_logger().info(f"waiting for a simulator's spec on {topic}")
-        while not stop.requested:
-            if self._spec_arrived.wait(_WAIT_S):
-                return True
-        return False
+        self.get_logger().info(f"waiting for a simulator's spec on {self._spec.topic}")
+        try:
+            self._spec.wait(should_stop=lambda: stop.requested)
+        except Canceled:
+            return False
+        return True
 
     def serve(self, stop: StopFlag) -> None:
         """Warm up, then offer the services and answer until asked to stop."""
@@ -70,7 +62,7 @@ class PolicyNode(Node):
         while not stop.requested and not warm.done():
             concurrent.futures.wait([warm], _WAIT_S)
         log = self.get_logger().warning
-        services = PolicyServices(self._worker, lambda: self._spec, log, self._chunks.publish)
+        services = PolicyServices(self._worker, self._spec.wait, log, self._chunks.publish)
         services.attach(self._loop)
         while not stop.requested:
             self._loop.spin_once(_WAIT_S)
@@ -80,16 +72,9 @@ class PolicyNode(Node):
         self._worker.close()
         super().destroy_node()
 
-    def _on_spec(self, message: m.SimSpec) -> None:
-        message.bridge_id = ""  # a restarted bridge with the same task is the same to a policy
-        if message == self._spec_message:
-            return
-        is_first = self._spec_message is None
-        self._spec_message, self._spec = message, from_spec_msg(message)
-        self._spec_arrived.set()
-        if not is_first:
-            self.get_logger().info(f"the simulator's task is now {self._spec.task}")
-            self._worker.call("", self._reload)
+    def _on_change(self, spec: SimSpec) -> None:
+        self.get_logger().info(f"the simulator's task is now {spec.task}")
+        self._worker.call("", self._reload)
 
     def _reload(self) -> None:
         self._sessions.close()
@@ -103,15 +88,15 @@ class PolicyNode(Node):
             description = f"{source.spec.kind}, {source.spec.description}"
             log.info(f"policy {address}: {description}")
             self._description.tell(description)
-            warm_up(source, self._spec)
-            self._outward.renew(source.spec, self._spec)
+            warm_up(source, self._spec.wait())
+            self._outward.renew(source.spec, self._spec.wait())
         except BridgeError as error:
             log.error(f"policy {address} is not usable: {error}")
         except Exception as error:
             log.error(f"policy {address} failed to warm up: {error!r}")
 
     def _open(self, address: str) -> PolicySource:
-        return open_policy(address, self._spec)
+        return open_policy(address, self._spec.wait())
 
 
 PROGRAM = Program(

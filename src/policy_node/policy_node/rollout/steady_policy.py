@@ -12,6 +12,7 @@ import numpy as np
 
 from policy_node.policies.builtin.hold import hold_action
 from policy_node.policy import Policy, PolicySpec
+from sim_bridge.backoff import Backoff
 from sim_bridge.errors import (
     BridgeError,
     Busy,
@@ -108,8 +109,8 @@ class SteadyPolicy:
 
     def _insist(self, ask: Callable[[], Any]) -> Any:
         """Ask until there is an answer, an error that is one, or no patience left."""
-        deadline = self._clock() + self._steadiness.patience_s
-        delay_s = _FIRST_DELAY_S
+        patience_s = self._steadiness.patience_s
+        backoff = Backoff(_FIRST_DELAY_S, give_up_s=patience_s, clock=self._clock)
         while True:
             try:
                 return ask()
@@ -117,12 +118,12 @@ class SteadyPolicy:
                 self._trouble.count(error)
                 if self._should_stop():
                     raise Canceled(f"stopped while the policy did not answer: {error}") from None
-                if self._clock() + delay_s > deadline:
+                delay_s = backoff.delay_s()
+                if delay_s is None:
                     raise
                 log.warning("asking the policy again in %.2f s: %s", delay_s, error)
                 self._trouble.retries += 1
                 self._sleep(delay_s)
-                delay_s *= 2
             except OperationFailed as error:
                 self._trouble.count(error)
                 raise

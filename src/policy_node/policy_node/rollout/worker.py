@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,11 +22,11 @@ from policy_node.rollout.steady_policy import SteadyPolicy
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.episodes import Progress, Subscriber
-from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed, TimedOut
+from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed
 from sim_bridge.output import prepare_folder, writing
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert import to_episode_msg
-from sim_bridge.ros.convert_spec import from_spec_msg
+from sim_bridge.ros.spec import SpecWatch
 from sim_bridge.trajectories.recording import TrajectoryFile
 from sim_bridge.types import EpisodeResult, SimSpec
 
@@ -37,24 +36,17 @@ _WAIT_FOR_PEERS_S = 20.0
 class RolloutWorker:
     """``run`` blocks; its clients stay connected from one goal to the next."""
 
-    _spec: SimSpec  # once it has arrived
-
     def __init__(self, node: Node, parameters: RolloutParameters) -> None:
         self._parameters = parameters
         self._log = node.get_logger()
-        self._spec_arrived = threading.Event()
+        self._spec = SpecWatch(node)
         self._called_success: int | None = None  # the episode that a person called a success
-        node.create_subscription(m.SimSpec, names.SPEC, self._on_spec, qos.LATCHED)
         node.create_subscription(m.StepInfo, names.VERDICT, self._on_verdict, qos.LATCHED)
         self._bridge = BridgeClient(node, timeout_s=parameters.step_timeout_s)
         self._bridge_id = ""
         self._policy = PolicyClient(
             node, timeout_s=parameters.inference_timeout_s, jpeg=parameters.jpeg
         )
-
-    def _on_spec(self, message: m.SimSpec) -> None:
-        self._spec = from_spec_msg(message)
-        self._spec_arrived.set()
 
     def _on_verdict(self, message: m.StepInfo) -> None:
         self._called_success = message.episode if message.success else None
@@ -74,7 +66,7 @@ class RolloutWorker:
             seeds = _seeds(goal)
             if goal.output_directory:
                 prepare_folder(_folder(goal))
-            spec = self._connect(goal.policy)
+            spec = self._connect(goal.policy, should_stop)
             steadiness = self._parameters.steadiness()
             policy = SteadyPolicy(self._policy, spec, steadiness, should_stop)
             for index, seed in enumerate(seeds):
@@ -102,10 +94,8 @@ class RolloutWorker:
         result.success_rate = sum(e.success for e in done) / len(done) if done else 0.0
         return result
 
-    def _connect(self, policy: str) -> SimSpec:
-        if not self._spec_arrived.wait(_WAIT_FOR_PEERS_S):
-            raise TimedOut(f"no bridge published its spec within {_WAIT_FOR_PEERS_S:g} s")
-        spec = self._spec
+    def _connect(self, policy: str, should_stop: Callable[[], bool]) -> SimSpec:
+        spec = self._spec.wait(_WAIT_FOR_PEERS_S, should_stop)
         self._bridge.wait_for_bridge(_WAIT_FOR_PEERS_S)
         self._policy.wait_for_policy(_WAIT_FOR_PEERS_S)
         if spec.bridge_id != self._bridge_id:

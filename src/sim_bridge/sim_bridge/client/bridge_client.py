@@ -19,7 +19,8 @@ from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.errors import OK, BridgeError, TimedOut, error_for
 from sim_bridge.ros.calls import Caller, wait_for_server
 from sim_bridge.ros.convert import doubles, from_observation_msg, from_state_msg, to_state_msg
-from sim_bridge.types import LeanReply, Observation, SimState, StepReply
+from sim_bridge.ros.spec import receive_spec
+from sim_bridge.types import LeanReply, Observation, SimSpec, SimState, StepReply
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class BridgeClient:
     ) -> None:
         prefix = f"{namespace.rstrip('/')}/" if namespace else ""
         self.client_id = client_id or f"client-{uuid.uuid4().hex[:12]}"
+        self._node, self._namespace, self._watch = node, namespace, watch
         self._timeout_s = timeout_s
         self._retries = retries
         self._sequence = 0
@@ -67,6 +69,12 @@ class BridgeClient:
         self._render = Caller(node, srv.Render, prefix + names.RENDER, watch)
         self._control = Caller(node, srv.Control, prefix + names.CONTROL, watch)
         self._get_model = Caller(node, srv.GetModel, prefix + names.GET_MODEL, watch)
+
+    def connect(self, timeout_s: float, watch: Callable[[], None] | None = None) -> SimSpec:
+        """The bridge's spec, once it is there and answers; TimedOut when it is not."""
+        spec = receive_spec(self._node, self._namespace, timeout_s, watch or self._watch)
+        self.wait_for_bridge(timeout_s)
+        return spec
 
     def wait_for_bridge(self, timeout_s: float) -> None:
         """TimedOut unless all services show up and the bridge answers."""

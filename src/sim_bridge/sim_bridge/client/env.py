@@ -15,7 +15,6 @@ from rclpy.node import Node
 from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.errors import BridgeError, SequenceGap
-from sim_bridge.ros.spec import receive_spec
 from sim_bridge.types import ActionSpec, ArraySpec, Observation, SimState
 
 _SINGLE = "observation"
@@ -70,8 +69,7 @@ class RemoteEnv(gymnasium.Env):
         self.last_observation = Observation()  # with step and time, and the joints if asked for
         self.sim_wall_time_s = 0.0  # spent inside the simulator by the last step
         try:
-            self.sim_spec = receive_spec(self._node, namespace, connect_timeout_s)
-            self._client.wait_for_bridge(connect_timeout_s)
+            self.sim_spec = self._client.connect(connect_timeout_s)
         except BaseException:
             self.close()
             raise

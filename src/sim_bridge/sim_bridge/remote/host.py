@@ -14,11 +14,9 @@ import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from sim_interfaces import msg as m
 
-from sim_bridge import names
 from sim_bridge.client.env import RemoteEnv
-from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
+from sim_bridge.errors import InvalidRequest, OperationFailed
 from sim_bridge.processes.domains import free_domain_id
 from sim_bridge.remote.agent import machine_id
 from sim_bridge.remote.connection import (
@@ -29,13 +27,11 @@ from sim_bridge.remote.connection import (
     agent_command,
 )
 from sim_bridge.remote.tunnel import Tunnel
-from sim_bridge.ros import qos
-from sim_bridge.ros.calls import Receiver
+from sim_bridge.ros.spec import receive_spec
 
 __all__ = ["BridgeDied", "HostUnreachable", "RemoteHost", "RemoteHostError"]
 
 _START_S = 60.0
-_POLL_S = 0.5
 _TRIES = 4
 _log = logging.getLogger(__name__)
 
@@ -141,11 +137,9 @@ class RemoteHost:
         self.domain_id = self._domain()
         self._connect()
         node = self._join()
-        receiver = Receiver(node, m.SimSpec, self._topic(), qos.LATCHED)
-        try:
-            self._wait_for_spec(receiver, deadline)
-        finally:
-            receiver.destroy()
+        hint = f" on {self._host or 'this machine'}" + (self._tunnel.hint() if self._tunnel else "")
+        left_s = max(0.0, deadline - time.monotonic())
+        receive_spec(node, self._namespace, left_s, self.check, hint)
 
     def _connect(self) -> None:
         """With another port when one is taken there. On this very machine a tunnel cannot be,
@@ -187,23 +181,6 @@ class RemoteHost:
             )
         self._stack.callback(node.destroy_node)
         return node
-
-    def _wait_for_spec(self, receiver: Receiver, deadline: float) -> None:
-        while True:
-            self.check()
-            try:
-                receiver.take(_POLL_S)
-                return
-            except TimedOut:
-                if time.monotonic() < deadline:
-                    continue
-            raise TimedOut(
-                f"no bridge on {self._topic()!r} within {self._ready_timeout_s:g} s on "
-                f"{self._host or 'this machine'}" + (self._tunnel.hint() if self._tunnel else "")
-            )
-
-    def _topic(self) -> str:
-        return f"{self._namespace.rstrip('/')}/{names.SPEC}" if self._namespace else names.SPEC
 
     def _domain(self) -> int:
         if self._given_domain_id is not None:

@@ -127,8 +127,16 @@ def wait_for_server(
 class Receiver:
     """Takes messages of one topic synchronously; the same conditions as for ``Caller``."""
 
-    def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile) -> None:
+    def __init__(
+        self,
+        node: Node,
+        msg_type: type,
+        topic: str,
+        profile: QoSProfile,
+        watch: Callable[[], None] = lambda: None,
+    ) -> None:
         self._node = node
+        self._watch = watch
         self._arrived: deque[Any] = deque()
         self._group = Detached()
         self._subscription = node.create_subscription(
@@ -149,6 +157,7 @@ class Receiver:
             message = self._poll(min(left, _SLICE_S))
             if message is not None:
                 return message
+            self._watch()
         raise TimedOut(f"nothing on {self._subscription.topic_name} within {timeout_s:g} s")
 
     def _poll(self, timeout_s: float) -> Any:

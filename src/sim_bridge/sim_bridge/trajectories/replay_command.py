@@ -16,7 +16,6 @@ from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.options import parse_options
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.program import Program
-from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import ImportOptions
 from sim_bridge.trajectories.recording import Recording
@@ -86,8 +85,7 @@ def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -
     node = Node("replay", start_parameter_services=False, enable_rosout=False)
     client = BridgeClient(node, given.namespace)
     try:
-        spec = receive_spec(node, given.namespace, given.wait_s)
-        client.wait_for_bridge(given.wait_s)
+        spec = client.connect(given.wait_s)
         recording = Recording(spec, {"replay_of": trajectory.task})
         with _bar(trajectory, given.restore_states) as bar:
             subscribers: list[Subscriber] = [Progress(functools.partial(_show, bar))]

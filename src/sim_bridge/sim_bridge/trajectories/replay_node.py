@@ -18,7 +18,6 @@ from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.goals import GoalWorker
 from sim_bridge.ros.parameters import declare_pid
 from sim_bridge.ros.program import Program, spin
-from sim_bridge.ros.spec import receive_spec
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import parse_address
 from sim_bridge.trajectories.recording import TrajectoryFile
@@ -70,8 +69,7 @@ class ReplayNode(Node):
         trajectory = _read(goal)
         client = BridgeClient(self._outgoing)
         try:
-            spec = receive_spec(self._outgoing, "", _CONNECT_S)
-            client.wait_for_bridge(_CONNECT_S)
+            spec = client.connect(_CONNECT_S)
             files = []
             if goal.output_directory and not goal.restore_states:
                 path = Path(goal.output_directory).expanduser() / f"replay{SUFFIX}"

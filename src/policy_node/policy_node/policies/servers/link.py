@@ -18,6 +18,7 @@ import numpy as np
 from policy_node.policies.servers.address import ServerAddress
 from policy_node.policies.servers.key_map import KeyMap
 from policy_node.policy import PolicySpec
+from sim_bridge.backoff import Backoff
 from sim_bridge.errors import BridgeError, OperationFailed, TimedOut
 from sim_bridge.types import Observation
 
@@ -73,6 +74,9 @@ class Patience:
     @classmethod
     def from_address(cls, address: ServerAddress) -> Patience:
         return cls(address.number("timeout_s", 15.0), address.number("give_up_s", 60.0))
+
+    def backoff(self) -> Backoff:
+        return Backoff(self.first_delay_s, self.longest_delay_s, self.give_up_s)
 
 
 @dataclass
@@ -130,18 +134,17 @@ class RemotePolicy:
         self._link.close()
 
     def _call(self, request: Callable[[Link], Any]) -> Any:
-        gone_since = time.monotonic()
-        delay_s = self._patience.first_delay_s
+        backoff = self._patience.backoff()
         while True:
             try:
                 self._connect()
                 return request(self._link)
             except LinkDown as error:
                 self._link.close()
-                gone_s = time.monotonic() - gone_since
-                if gone_s + delay_s > self._patience.give_up_s or self._closing.is_set():
+                delay_s = backoff.delay_s()
+                if delay_s is None or self._closing.is_set():
                     raise OperationFailed(
-                        f"{self._address} has been gone for {gone_s:.1f} s: {error}"
+                        f"{self._address} has been gone for {backoff.elapsed_s:.1f} s: {error}"
                     ) from None
                 log.warning("%s: %s; next try in %.1f s", self._address, error, delay_s)
             except TimedOut as error:
@@ -155,7 +158,6 @@ class RemotePolicy:
                 self._link.close()
                 raise
             self._closing.wait(delay_s)
-            delay_s = min(2 * delay_s, self._patience.longest_delay_s)
 
     def _connect(self) -> None:
         if self._link.is_open:
@@ -215,8 +217,7 @@ def connect(address: ServerAddress, links: Callable[[], Link]) -> tuple[Link, Se
     Raises OperationFailed when nobody answers within ``give_up_s``.
     """
     patience = Patience.from_address(address)
-    deadline = time.monotonic() + patience.give_up_s
-    delay_s = patience.first_delay_s
+    backoff = patience.backoff()
     link = links()
     while True:
         started = time.monotonic()
@@ -228,7 +229,8 @@ def connect(address: ServerAddress, links: Callable[[], Link]) -> tuple[Link, Se
             return link, info
         except (LinkDown, TimedOut) as error:
             link.close()
-            if time.monotonic() + delay_s > deadline:
+            delay_s = backoff.delay_s()
+            if delay_s is None:
                 raise OperationFailed(
                     f"no {address.kind} server answers at {address} ({error}); "
                     "is it running, is the port right, is this its protocol?"
@@ -238,4 +240,3 @@ def connect(address: ServerAddress, links: Callable[[], Link]) -> tuple[Link, Se
             link.close()
             raise
         time.sleep(delay_s)
-        delay_s = min(2 * delay_s, patience.longest_delay_s)
