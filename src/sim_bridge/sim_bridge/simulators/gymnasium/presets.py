@@ -79,8 +79,10 @@ PRESETS: dict[str, TaskPreset] = {
 
 
 def preset_for(task: str) -> TaskPreset:
-    """The preset named ``task`` or for the Gymnasium id ``task``; an empty one for other ids."""
+    """The preset named ``task`` or for the Gymnasium id ``task``; an empty one for other ids and
+    for ``MODULE:ID``."""
     for name, preset in PRESETS.items():
         if task in (name, preset.gym_id):
             return preset
-    return TaskPreset(gym_id=task, module="", instruction="")
+    module, _, gym_id = task.rpartition(":")
+    return TaskPreset(gym_id=gym_id, module=module, instruction="")
