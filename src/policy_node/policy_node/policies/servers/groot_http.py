@@ -9,12 +9,12 @@ Errors are 4xx or 500 with ``{"detail": text}``. Observations are laid out as N1
 
 from __future__ import annotations
 
+import http.client
 from typing import Any
-
-import httpx
 
 from policy_node.policies.servers import groot_layout
 from policy_node.policies.servers.address import ServerAddress
+from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.encodings import arrays_json
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
@@ -47,62 +47,78 @@ class GrootHttpLink:
         self._address = address
         self._version = version
         self._encoded = address.options.get("encoded", "0") not in ("0", "false", "")
-        self._client: httpx.Client | None = None
+        self._connection: http.client.HTTPConnection | None = None
 
     @property
     def is_open(self) -> bool:
-        return self._client is not None
+        return self._connection is not None
 
-    def open(self, timeout_s: float) -> ServerInfo:
-        token = self._address.token
-        self._client = httpx.Client(
-            base_url=str(self._address),
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            trust_env=False,
-        )
-        health = self._ask("GET", "/health", None, timeout_s)
+    def open(self, deadline: Deadline) -> ServerInfo:
+        secure = self._address.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = kind(self._address.host, self._address.port)
+        health = self._ask("GET", "/health", None, deadline)
         said = health if isinstance(health, dict) else {}
         return ServerInfo(f"GR00T {self._version} HTTP", said)
 
-    def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def infer(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         body: dict[str, Any] = {"observation": groot_layout.laid_out(request, self._version)}
         if self._encoded:
             body = {"encoded": arrays_json.dumps(body)}
-        reply = self._ask("POST", "/act", arrays_json.dumps(body), timeout_s)
+        reply = self._ask("POST", "/act", arrays_json.dumps(body), deadline)
         if isinstance(reply, str):  # an answer that was encoded twice, like the request
             reply = arrays_json.loads(reply)
         return groot_layout.unbatched(reply)
 
-    def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None:
+    def reset(self, seed: int | None, instruction: str, deadline: Deadline) -> None:
         """Servers without ``/reset`` have nothing to reset."""
-        self._ask("POST", "/reset", "{}", timeout_s, absent_is_fine=True)
+        self._ask("POST", "/reset", "{}", deadline, absent_is_fine=True)
 
     def close(self) -> None:
-        if self._client:
-            self._client.close()
-            self._client = None
+        if self._connection:
+            self._connection.close()
+            self._connection = None
 
     def _ask(
-        self, method: str, path: str, body: str | None, timeout_s: float, absent_is_fine=False
+        self, method: str, path: str, body: str | None, deadline: Deadline, absent_is_fine=False
     ) -> Any:
-        assert self._client is not None, "open() comes first"
-        headers = {"Content-Type": "application/json"} if body else {}
-        try:
-            response = self._client.request(
-                method, path, content=body, headers=headers, timeout=timeout_s
-            )
-        except httpx.ConnectTimeout as error:
-            raise LinkDown(str(error) or "no connection") from None
-        except httpx.TimeoutException:
-            raise TimedOut(f"{method} {path} was not answered within {timeout_s:g} s") from None
-        except httpx.TransportError as error:
-            raise LinkDown(str(error) or type(error).__name__) from None
-        if response.status_code in (404, 405) and absent_is_fine:
+        status, content = self._exchange(method, path, body, deadline)
+        if status in (404, 405) and absent_is_fine:
             return None
-        if response.status_code in (401, 403):
-            raise InvalidRequest(f"{self._address} refuses this token: {response.text[:200]}")
-        if response.is_error:
-            raise OperationFailed(
-                f"{method} {path} answered {response.status_code}: {response.text[:500]}"
-            )
-        return arrays_json.loads(response.content)
+        if status in (401, 403):
+            raise InvalidRequest(f"{self._address} refuses this token: {_text(content)}")
+        if status >= 400:
+            raise OperationFailed(f"{method} {path} answered {status}: {_text(content)}")
+        return arrays_json.loads(content)
+
+    def _exchange(
+        self, method: str, path: str, body: str | None, deadline: Deadline
+    ) -> tuple[int, bytes]:
+        connection = self._connection
+        assert connection is not None, "open() comes first"
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self._address.token:
+            headers["Authorization"] = f"Bearer {self._address.token}"
+        late = TimedOut(f"{method} {path} was not answered within {deadline.bound_s:g} s")
+        if connection.sock is None:
+            connection.timeout = deadline.left_s
+            try:
+                connection.connect()
+            except OSError as error:
+                raise LinkDown(str(error) or type(error).__name__) from None
+        try:
+            with deadline.cutting(connection.sock):
+                connection.request(method, self._address.path + path, body, headers)
+                response = connection.getresponse()
+                content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            if deadline.is_over:
+                raise late from None
+            raise LinkDown(str(error) or type(error).__name__) from None
+        if deadline.is_over:  # what was cut off may look like an end
+            raise late
+        return response.status, content
+
+
+def _text(content: bytes) -> str:
+    return content[:500].decode(errors="replace")

@@ -8,7 +8,6 @@ more use and is made anew; a server that dies in the middle is seen by the socke
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from policy_node.policies.servers import groot_layout
 from policy_node.policies.servers.address import ServerAddress
+from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_groot, unpack_groot
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
@@ -64,10 +64,10 @@ class GrootZmqLink:
     def is_open(self) -> bool:
         return self._socket is not None
 
-    def open(self, timeout_s: float) -> ServerInfo:
+    def open(self, deadline: Deadline) -> ServerInfo:
         self._socket = zmq.Context.instance().socket(zmq.REQ)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.SNDTIMEO, int(1e3 * timeout_s))
+        self._socket.setsockopt(zmq.SNDTIMEO, int(1e3 * deadline.left_s))
         self._socket.setsockopt(zmq.IPV6, 1)
         # pyzmq's own name for the monitor is taken while another thread still closes its socket.
         events = f"inproc://{uuid.uuid4()}"
@@ -76,26 +76,26 @@ class GrootZmqLink:
         self._monitor.connect(events)
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         self._socket.connect(f"tcp://{host}:{self._address.port}")
-        self._ask("ping", None, timeout_s)
-        config = self._ask("get_modality_config", None, timeout_s)
+        self._ask("ping", None, deadline)
+        config = self._ask("get_modality_config", None, deadline)
         config = config if isinstance(config, dict) else {}
         return ServerInfo(f"GR00T {self._version} ZMQ", config, groot_layout.horizon(config))
 
-    def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def infer(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         observation = groot_layout.laid_out(request, self._version)
         if self._version == "n1.5":
-            return groot_layout.unbatched(self._ask("get_action", observation, timeout_s))
+            return groot_layout.unbatched(self._ask("get_action", observation, deadline))
         data = {"observation": observation, "options": None}
-        reply = self._ask("get_action", data, timeout_s)
+        reply = self._ask("get_action", data, deadline)
         if not isinstance(reply, list) or len(reply) != 2:
             raise OperationFailed(
                 "the server did not answer [action, info]; an N1.5 server needs ?version=n1.5"
             )
         return groot_layout.unbatched(reply[0])
 
-    def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None:
+    def reset(self, seed: int | None, instruction: str, deadline: Deadline) -> None:
         if self._version != "n1.5":
-            self._ask("reset", {"options": None if seed is None else {"seed": seed}}, timeout_s)
+            self._ask("reset", {"options": None if seed is None else {"seed": seed}}, deadline)
 
     def close(self) -> None:
         if self._socket is not None:
@@ -105,7 +105,7 @@ class GrootZmqLink:
             self._monitor.close(linger=0)
         self._socket = self._monitor = None
 
-    def _ask(self, endpoint: str, data: dict[str, Any] | None, timeout_s: float) -> Any:
+    def _ask(self, endpoint: str, data: dict[str, Any] | None, deadline: Deadline) -> Any:
         request: dict[str, Any] = {"endpoint": endpoint}
         if data is not None:
             request["data"] = data
@@ -115,7 +115,7 @@ class GrootZmqLink:
             raise LinkDown("the connection was closed")
         try:
             self._socket.send(pack_groot(request))
-            reply = unpack_groot(self._receive(timeout_s))
+            reply = unpack_groot(self._receive(deadline))
         except zmq.Again:
             raise LinkDown(f"nobody takes {endpoint!r}") from None
         except zmq.ZMQError as error:
@@ -126,20 +126,19 @@ class GrootZmqLink:
             raise OperationFailed(f"the server answered with an error: {reply['error']}")
         return reply
 
-    def _receive(self, timeout_s: float) -> bytes:
+    def _receive(self, deadline: Deadline) -> bytes:
         """The reply; LinkDown as soon as the connection is refused or lost."""
         server, monitor = self._socket, self._monitor
         assert server is not None and monitor is not None
         poller = zmq.Poller()
         poller.register(server, zmq.POLLIN)
         poller.register(monitor, zmq.POLLIN)
-        deadline = time.monotonic() + timeout_s
         while True:
-            ready = dict(poller.poll(max(0, int(1e3 * (deadline - time.monotonic())))))
+            ready = dict(poller.poll(int(1e3 * deadline.left_s)))
             if server in ready:
                 return server.recv()
             if not ready:
-                raise TimedOut(f"no reply within {timeout_s:g} s")
+                raise TimedOut(f"no reply within {deadline.bound_s:g} s")
             event = recv_monitor_message(monitor)["event"]
             if event in _LOST:
                 raise LinkDown(f"connection lost or refused ({zmq.Event(event).name})")

@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from typing import Any
 
 import numpy as np
 
 from policy_node.policies.servers.address import ServerAddress
+from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.safe_pickle import Record, dumps, loads
 from sim_bridge.types import SimSpec
 
+_LEAST_S = 0.001  # 0 would not wait at all, and say so in other words
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 _FIELDS = ("state", "state_ee", "state_joint", "state_obj", "image", "depth", "pc", "raw_lang")
 
@@ -64,22 +65,21 @@ class IlstudioLink:
     def is_open(self) -> bool:
         return self._socket is not None
 
-    def open(self, timeout_s: float) -> ServerInfo:
+    def open(self, deadline: Deadline) -> ServerInfo:
         try:
             self._socket = socket.create_connection(
-                (self._address.host, self._address.port), timeout_s
+                (self._address.host, self._address.port), deadline.left_s
             )
         except OSError as error:
             raise LinkDown(str(error)) from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return ServerInfo("ILStudio (it says nothing of itself)")
 
-    def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def infer(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         data = dumps(Record("benchmark.base", "MetaObs", self._meta_observation(request)))
-        deadline = time.monotonic() + timeout_s
         connection = self._connection()
         try:
-            connection.settimeout(timeout_s)
+            connection.settimeout(max(deadline.left_s, _LEAST_S))
             connection.sendall(struct.pack(">I", len(data)) + data)
             (size,) = struct.unpack(">I", _receive(connection, 4, deadline))
             if size > MAX_REPLY_BYTES:
@@ -87,12 +87,12 @@ class IlstudioLink:
                 raise OperationFailed(f"the server announced a reply of {size} bytes")
             reply = _receive(connection, size, deadline)
         except TimeoutError:
-            raise TimedOut(f"no reply within {timeout_s:g} s") from None
+            raise TimedOut(f"no reply within {deadline.bound_s:g} s") from None
         except OSError as error:
             raise LinkDown(str(error)) from None
         return {"actions": _rows(loads(reply))}
 
-    def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None:
+    def reset(self, seed: int | None, instruction: str, deadline: Deadline) -> None:
         """The protocol has no reset but the count of steps, which is sent along."""
         self._step = 0
 
@@ -119,10 +119,10 @@ class IlstudioLink:
         return self._socket
 
 
-def _receive(connection: socket.socket, size: int, deadline: float) -> bytes:
+def _receive(connection: socket.socket, size: int, deadline: Deadline) -> bytes:
     data = bytearray()
     while len(data) < size:
-        connection.settimeout(max(deadline - time.monotonic(), 0.001))
+        connection.settimeout(max(deadline.left_s, _LEAST_S))
         piece = connection.recv(min(size - len(data), 1 << 20))
         if not piece:
             raise ConnectionError("the server closed the connection")

@@ -4,10 +4,10 @@
 
 Source: github.com/huggingface/lerobot, ``src/lerobot/async_inference/policy_server.py`` (0.4 to
 0.6). ``Ready``, then ``SendPolicyInstructions`` (the server loads the checkpoint, which may take
-``load_timeout_s``), then for each chunk ``SendObservations`` in pieces of 2 MiB and
-``GetActions``. Payloads are pickles of ``lerobot.async_inference.helpers`` classes: written and
-read by ``restricted_pickle``, which runs nothing (CVE-2026-25874 is about those who do), and
-neither lerobot nor torch is needed here. The server's own unpickling is open to whoever reaches
+``load_timeout_s`` beside the inference's own bound), then for each chunk ``SendObservations`` in
+pieces of 2 MiB and ``GetActions``. Payloads are pickles of ``lerobot.async_inference.helpers``
+classes: written and read by ``restricted_pickle``, which runs nothing (CVE-2026-25874 is about
+those who do), and neither lerobot nor torch is needed here. The server's own unpickling is open to whoever reaches
 its port: keep it on loopback or behind SSH.
 
 The server answers an exception with an empty reply; it filters observations that look like the
@@ -26,6 +26,7 @@ import numpy as np
 
 from policy_node.policies.servers import lerobot_messages as messages
 from policy_node.policies.servers.address import ServerAddress
+from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
@@ -74,30 +75,30 @@ class LerobotLink:
     def is_open(self) -> bool:
         return self._channel is not None
 
-    def open(self, timeout_s: float) -> ServerInfo:
+    def open(self, deadline: Deadline) -> ServerInfo:
         options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         self._channel = grpc.insecure_channel(f"{host}:{self._address.port}", options)
         self._features, self._proven = None, False
-        self._call("Ready", messages.Empty(), messages.Empty, timeout_s)
+        self._call("Ready", messages.Empty(), messages.Empty, deadline)
         options_said = {k: self._address.options[k] for k in ("policy_type", "pretrained")}
         horizon = int(self._address.number("actions_per_chunk", 50))
         return ServerInfo("LeRobot async inference", options_said, horizon)
 
-    def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def infer(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         features = _features(request)
         if features != self._features:
             self._load_policy(features)
+            deadline = Deadline(deadline.bound_s)
         self._number += 1
-        self._send_observation(request, timeout_s)
-        deadline = time.monotonic() + timeout_s
+        self._send_observation(request, deadline)
         while True:
-            actions = self._get_actions(deadline - time.monotonic())
+            actions = self._get_actions(deadline)
             if actions and actions[0].fields["timestep"] == self._number:
                 self._proven = True
                 return {"actions": np.stack([a.fields["action"] for a in actions])}
 
-    def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None:
+    def reset(self, seed: int | None, instruction: str, deadline: Deadline) -> None:
         """The protocol has no reset; the checkpoint stays loaded."""
 
     def close(self) -> None:
@@ -120,11 +121,11 @@ class LerobotLink:
             },
         )
         setup = messages.PolicySetup(data=dumps(config))
-        timeout_s = self._address.number("load_timeout_s", 300.0)
-        self._call("SendPolicyInstructions", setup, messages.Empty, timeout_s)
+        deadline = Deadline(self._address.number("load_timeout_s", 300.0))
+        self._call("SendPolicyInstructions", setup, messages.Empty, deadline)
         self._features = features
 
-    def _send_observation(self, request: dict[str, Any], timeout_s: float) -> None:
+    def _send_observation(self, request: dict[str, Any], deadline: Deadline) -> None:
         values = {
             key: float(v[0]) if isinstance(v, np.ndarray) and v.shape == (1,) else v
             for key, v in request.items()
@@ -136,10 +137,10 @@ class LerobotLink:
             "must_go": True,
         }
         data = dumps(Record(_HELPERS, "TimedObservation", fields))
-        self._call("SendObservations", _pieces(data), messages.Empty, timeout_s, stream=True)
+        self._call("SendObservations", _pieces(data), messages.Empty, deadline, stream=True)
 
-    def _get_actions(self, timeout_s: float) -> list[Record]:
-        data = self._call("GetActions", messages.Empty(), messages.Actions, timeout_s).data
+    def _get_actions(self, deadline: Deadline) -> list[Record]:
+        data = self._call("GetActions", messages.Empty(), messages.Actions, deadline).data
         if not data and self._proven:
             # gRPC reconnects by itself, so a server that was restarted shows only here.
             raise LinkDown("an empty reply from a server that answered before: was it restarted?")
@@ -154,7 +155,7 @@ class LerobotLink:
             )
         return actions
 
-    def _call(self, method: str, request, reply, timeout_s: float, stream: bool = False):
+    def _call(self, method: str, request, reply, deadline: Deadline, stream: bool = False):
         assert self._channel is not None, "open() comes first"
         multi_callable = self._channel.stream_unary if stream else self._channel.unary_unary
         call = multi_callable(
@@ -163,17 +164,17 @@ class LerobotLink:
             response_deserializer=reply.FromString,
         )
         try:
-            return call(request, timeout=max(timeout_s, 0.001))
+            return call(request, timeout=deadline.left_s)
         except grpc.RpcError as error:
-            raise _translated(error, method, timeout_s) from None
+            raise _translated(error, method, deadline) from None
 
 
-def _translated(error: grpc.RpcError, method: str, timeout_s: float) -> Exception:
+def _translated(error: grpc.RpcError, method: str, deadline: Deadline) -> Exception:
     code, details = error.code(), error.details()
     if code == grpc.StatusCode.UNAVAILABLE:
         return LinkDown(details)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return TimedOut(f"{method} was not answered within {timeout_s:.1f} s")
+        return TimedOut(f"{method} was not answered within {deadline.bound_s:g} s")
     return OperationFailed(f"{method} failed at the server ({code.name}): {details}")
 
 

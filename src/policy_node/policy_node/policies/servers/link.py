@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from policy_node.policies.servers.address import ServerAddress
+from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.key_map import KeyMap
 from policy_node.policy import PolicySpec
 from sim_bridge.backoff import Backoff
@@ -45,31 +46,37 @@ class ServerInfo:
 class Link(Protocol):
     """One connection; calls come from one thread.
 
-    Calls raise LinkDown when the server is not there, TimedOut when it does not answer in time,
-    and OperationFailed when it answers with an error; the link may be closed after any of them
-    and is opened again before the next call.
+    A call ends by its deadline, whatever the server does: sends nothing, reads nothing, or sends
+    a byte now and then. Calls raise LinkDown when the server is not there, TimedOut when it does
+    not answer in time, and OperationFailed when it answers with an error; the link may be closed
+    after any of them and is opened again before the next call. ``close`` waits for nobody.
     """
 
     @property
     def is_open(self) -> bool: ...
 
-    def open(self, timeout_s: float) -> ServerInfo: ...
+    def open(self, deadline: Deadline) -> ServerInfo: ...
 
-    def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]: ...
+    def infer(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]: ...
 
-    def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None: ...
+    def reset(self, seed: int | None, instruction: str, deadline: Deadline) -> None: ...
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Time-out of one call, and how a lost server is waited for."""
+    """Time-out of one call, and how a lost server is waited for. An inference, or a reset, takes
+    at most the longer one of ``timeout_s`` and ``give_up_s``, all tries together."""
 
     timeout_s: float = 15.0
     give_up_s: float = 60.0
     first_delay_s: float = 0.1
     longest_delay_s: float = 5.0
+
+    def deadline(self) -> Deadline:
+        """From now on, for all tries together."""
+        return Deadline(max(self.timeout_s, self.give_up_s))
 
     @classmethod
     def from_address(cls, address: ServerAddress) -> Patience:
@@ -111,13 +118,14 @@ class RemotePolicy:
 
     def infer(self, observation: Observation) -> np.ndarray:
         """A chunk ``(H, A)``. A lost server is waited for and asked again with this observation.
+        All of it ends by ``Patience.deadline``.
 
         Raises TimedOut for a slow server, OperationFailed for one that answers an error or
         nonsense or stays away for ``give_up_s``, NotFound when the key map asks for what the
         observation lacks.
         """
         request = self._key_map.encode(observation)
-        reply = self._call(lambda link: link.infer(request, self._patience.timeout_s))
+        reply = self._call(lambda link, deadline: link.infer(request, deadline))
         try:
             chunk = self._key_map.decode(reply)
         except OperationFailed as error:
@@ -127,24 +135,26 @@ class RemotePolicy:
         return chunk
 
     def reset(self, seed: int | None = None, instruction: str = "") -> None:
-        self._call(lambda link: link.reset(seed, instruction, self._patience.timeout_s))
+        self._call(lambda link, deadline: link.reset(seed, instruction, deadline))
 
     def close(self) -> None:
         self._closing.set()
         self._link.close()
 
-    def _call(self, request: Callable[[Link], Any]) -> Any:
-        backoff = self._patience.backoff()
+    def _call(self, request: Callable[[Link, Deadline], Any]) -> Any:
+        patience = self._patience
+        deadline, backoff = patience.deadline(), patience.backoff()
         while True:
             try:
-                self._connect()
-                return request(self._link)
+                self._connect(deadline.within(patience.timeout_s))
+                return request(self._link, deadline.within(patience.timeout_s))
             except LinkDown as error:
                 self._link.close()
                 delay_s = backoff.delay_s()
                 if delay_s is None or self._closing.is_set():
                     raise OperationFailed(
-                        f"{self._address} has been gone for {backoff.elapsed_s:.1f} s: {error}"
+                        f"{self._address} has been gone for {backoff.elapsed_s:.1f} s "
+                        f"(give_up_s is {patience.give_up_s:g}): {error}"
                     ) from None
                 log.warning("%s: %s; next try in %.1f s", self._address, error, delay_s)
             except TimedOut as error:
@@ -159,11 +169,11 @@ class RemotePolicy:
                 raise
             self._closing.wait(delay_s)
 
-    def _connect(self) -> None:
+    def _connect(self, deadline: Deadline) -> None:
         if self._link.is_open:
             return
         try:
-            self._link.open(self._patience.timeout_s)
+            self._link.open(deadline)
         except BridgeError:
             self._link.close()
             raise
@@ -214,15 +224,15 @@ class RemoteSource:
 def connect(address: ServerAddress, links: Callable[[], Link]) -> tuple[Link, ServerInfo]:
     """Open a link, waiting for a server that is still starting; log what answered.
 
-    Raises OperationFailed when nobody answers within ``give_up_s``.
+    Raises OperationFailed when nobody answers by ``Patience.deadline``.
     """
     patience = Patience.from_address(address)
-    backoff = patience.backoff()
+    deadline, backoff = patience.deadline(), patience.backoff()
     link = links()
     while True:
         started = time.monotonic()
         try:
-            info = link.open(patience.timeout_s)
+            info = link.open(deadline.within(patience.timeout_s))
             log.info(
                 "%s: %s, answered in %.0f ms", address, info, 1e3 * (time.monotonic() - started)
             )
@@ -232,7 +242,8 @@ def connect(address: ServerAddress, links: Callable[[], Link]) -> tuple[Link, Se
             delay_s = backoff.delay_s()
             if delay_s is None:
                 raise OperationFailed(
-                    f"no {address.kind} server answers at {address} ({error}); "
+                    f"no {address.kind} server answers at {address} within "
+                    f"{patience.give_up_s:g} s ({error}); "
                     "is it running, is the port right, is this its protocol?"
                 ) from None
             log.warning("waiting for %s: %s", address, error)

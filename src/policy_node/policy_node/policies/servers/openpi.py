@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
 from policy_node.policies.servers.address import ServerAddress
+from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_openpi, unpack_openpi
 from policy_node.policies.servers.key_map import KeyMap
 from policy_node.policies.servers.key_map_file import load_key_map
@@ -26,6 +27,7 @@ from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut, unknown
 from sim_bridge.types import SimSpec
 
 DIALECTS = ("openpi", "so101")
+_CLOSE_S = 0.2  # how long a server may take to say goodbye
 
 
 def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> RemoteSource:
@@ -89,7 +91,7 @@ class OpenpiLink:
     def is_open(self) -> bool:
         return self._socket is not None
 
-    def open(self, timeout_s: float) -> ServerInfo:
+    def open(self, deadline: Deadline) -> ServerInfo:
         token = self._address.token
         headers = {"Authorization": f"Api-Key {token}"} if token else None
         try:
@@ -101,45 +103,48 @@ class OpenpiLink:
                     compression=None,
                     max_size=None,
                     additional_headers=headers,
-                    open_timeout=timeout_s,
+                    open_timeout=deadline.left_s,
+                    close_timeout=_CLOSE_S,
                     ping_interval=None,
                     proxy=None,
                 )
             )
-            hello = self._socket.recv(timeout=timeout_s)
+            hello = self._socket.recv(timeout=deadline.left_s)
         except InvalidStatus as error:
             if error.response.status_code in (401, 403):
                 raise InvalidRequest(f"{self._address} refuses this token: {error}") from None
             raise LinkDown(f"not a WebSocket server: {error}") from None
         except TimeoutError as error:
-            raise LinkDown(f"no answer within {timeout_s:g} s ({error})") from None
+            raise LinkDown(f"no answer within {deadline.bound_s:g} s ({error})") from None
         except (OSError, EOFError, WebSocketException, InvalidHandshake) as error:
             raise LinkDown(str(error) or type(error).__name__) from None
         metadata = self._unpacked(hello)
         return ServerInfo("openpi WebSocket", metadata, int(metadata.get("action_horizon") or 0))
 
-    def infer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        reply = self._exchange(request, timeout_s)
+    def infer(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+        reply = self._exchange(request, deadline)
         if "actions" not in reply and "action" in reply:
             reply = {**reply, "actions": reply["action"]}
         return reply
 
-    def reset(self, seed: int | None, instruction: str, timeout_s: float) -> None:
+    def reset(self, seed: int | None, instruction: str, deadline: Deadline) -> None:
         if self._sends_reset:
-            self._exchange({"reset": True}, timeout_s)
+            self._exchange({"reset": True}, deadline)
 
     def close(self) -> None:
         self._socket = None
         self._closing.close()
 
-    def _exchange(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         assert self._socket is not None, "open() comes first"
         try:
+            # The library bounds what it receives, not what it sends to a server that reads nothing.
+            self._socket.socket.settimeout(deadline.left_s)
             self._socket.send(pack_openpi(request))
-            reply = self._socket.recv(timeout=timeout_s)
-        except TimeoutError:
-            raise TimedOut(f"no reply within {timeout_s:g} s") from None
-        except (OSError, WebSocketException) as error:
+            reply = self._socket.recv(timeout=deadline.left_s)
+        except (TimeoutError, OSError, WebSocketException) as error:
+            if isinstance(error, TimeoutError) or deadline.is_over:
+                raise TimedOut(f"no reply within {deadline.bound_s:g} s") from None
             raise LinkDown(str(error) or type(error).__name__) from None
         return self._unpacked(reply)
 
