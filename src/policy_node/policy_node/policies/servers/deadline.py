@@ -16,6 +16,9 @@ class Deadline:
         self.bound_s = bound_s
         self._end = time.monotonic() + bound_s
 
+    def __str__(self) -> str:
+        return f"{round(self.bound_s, 2):g} s"
+
     @property
     def left_s(self) -> float:
         """Seconds until then, never negative: what to give to a call that takes a time-out."""

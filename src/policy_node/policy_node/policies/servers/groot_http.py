@@ -99,7 +99,7 @@ class GrootHttpLink:
         headers = {"Content-Type": "application/json"} if body else {}
         if self._address.token:
             headers["Authorization"] = f"Bearer {self._address.token}"
-        late = TimedOut(f"{method} {path} was not answered within {deadline.bound_s:g} s")
+        late = TimedOut(f"{method} {path} was not answered within {deadline}")
         if connection.sock is None:
             connection.timeout = deadline.left_s
             try:

@@ -138,7 +138,7 @@ class GrootZmqLink:
             if server in ready:
                 return server.recv()
             if not ready:
-                raise TimedOut(f"no reply within {deadline.bound_s:g} s")
+                raise TimedOut(f"no reply within {deadline}")
             event = recv_monitor_message(monitor)["event"]
             if event in _LOST:
                 raise LinkDown(f"connection lost or refused ({zmq.Event(event).name})")

@@ -87,7 +87,7 @@ class IlstudioLink:
                 raise OperationFailed(f"the server announced a reply of {size} bytes")
             reply = _receive(connection, size, deadline)
         except TimeoutError:
-            raise TimedOut(f"no reply within {deadline.bound_s:g} s") from None
+            raise TimedOut(f"no reply within {deadline}") from None
         except OSError as error:
             raise LinkDown(str(error)) from None
         return {"actions": _rows(loads(reply))}

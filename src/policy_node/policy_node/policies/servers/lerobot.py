@@ -7,8 +7,8 @@ Source: github.com/huggingface/lerobot, ``src/lerobot/async_inference/policy_ser
 ``load_timeout_s`` beside the inference's own bound), then for each chunk ``SendObservations`` in
 pieces of 2 MiB and ``GetActions``. Payloads are pickles of ``lerobot.async_inference.helpers``
 classes: written and read by ``restricted_pickle``, which runs nothing (CVE-2026-25874 is about
-those who do), and neither lerobot nor torch is needed here. The server's own unpickling is open to whoever reaches
-its port: keep it on loopback or behind SSH.
+those who do), and neither lerobot nor torch is needed here. The server's own unpickling is open to
+whoever reaches its port: keep it on loopback or behind SSH.
 
 The server answers an exception with an empty reply; it filters observations that look like the
 last one unless ``must_go`` is set, which it always is; a chunk carries the number of its
@@ -174,7 +174,7 @@ def _translated(error: grpc.RpcError, method: str, deadline: Deadline) -> Except
     if code == grpc.StatusCode.UNAVAILABLE:
         return LinkDown(details)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return TimedOut(f"{method} was not answered within {deadline.bound_s:g} s")
+        return TimedOut(f"{method} was not answered within {deadline}")
     return OperationFailed(f"{method} failed at the server ({code.name}): {details}")
 
 

@@ -115,7 +115,7 @@ class OpenpiLink:
                 raise InvalidRequest(f"{self._address} refuses this token: {error}") from None
             raise LinkDown(f"not a WebSocket server: {error}") from None
         except TimeoutError as error:
-            raise LinkDown(f"no answer within {deadline.bound_s:g} s ({error})") from None
+            raise LinkDown(f"no answer within {deadline} ({error})") from None
         except (OSError, EOFError, WebSocketException, InvalidHandshake) as error:
             raise LinkDown(str(error) or type(error).__name__) from None
         metadata = self._unpacked(hello)
@@ -144,7 +144,7 @@ class OpenpiLink:
             reply = self._socket.recv(timeout=deadline.left_s)
         except (TimeoutError, OSError, WebSocketException) as error:
             if isinstance(error, TimeoutError) or deadline.is_over:
-                raise TimedOut(f"no reply within {deadline.bound_s:g} s") from None
+                raise TimedOut(f"no reply within {deadline}") from None
             raise LinkDown(str(error) or type(error).__name__) from None
         return self._unpacked(reply)
 
