@@ -15,13 +15,14 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def entry(module: str) -> Callable[[], int]:
-    """``module``'s ``main()``; Ctrl-C ends the imports, which take a second, without a trace."""
+    """``module``'s ``main()``, with errors as of ``exit_status``; Ctrl-C ends the imports, which
+    take a second, without a trace."""
 
     def main() -> int:
         before = signal.signal(signal.SIGINT, _leave)
         loaded = importlib.import_module(module)
         signal.signal(signal.SIGINT, before)
-        return loaded.main()
+        return exit_status(os.path.basename(sys.argv[0]), loaded.main)
 
     return main
 

@@ -7,7 +7,6 @@ largest and mean error of every link. Exit status 1 when a limit is passed.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from tqdm import tqdm
 from mujoco_mirror.fidelity.errors import Limits, check_episode
 from mujoco_mirror.model.map_rules import load_rules
 from mujoco_mirror.model.mirror import Mirror
-from sim_bridge.errors import BridgeError, InvalidRequest
+from sim_bridge.entry import exit_status
+from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
@@ -89,10 +89,10 @@ def _check(name: str, options: argparse.Namespace, trajectory: Trajectory, limit
 def main(args: list[str] | None = None) -> int:
     options = _arguments(args)
     limits = Limits(1e-3 * options.limit_mm, float(np.radians(options.limit_deg)))
-    try:
+
+    def work() -> int:
         trajectory = load_trajectory(options.trajectory)
         names = options.simulators.split(",")
         return 0 if all([_check(n, options, trajectory, limits) for n in names]) else 1
-    except BridgeError as error:
-        print(f"fidelity: {error}", file=sys.stderr)
-        return 2
+
+    return exit_status("fidelity", work)

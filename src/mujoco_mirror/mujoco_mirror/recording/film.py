@@ -16,7 +16,8 @@ from mujoco_mirror.drawing.quality import AUTO, QUALITIES
 from mujoco_mirror.drawing.view import AUTO_CAMERA, View, ViewSettings
 from mujoco_mirror.model.map_rules import load_rules
 from mujoco_mirror.recording.recording import Recording
-from sim_bridge.errors import BridgeError, InvalidRequest
+from sim_bridge.entry import exit_status
+from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.trajectories.trajectory import SUFFIX, load_trajectory
 from sim_bridge.types import SimState
@@ -98,13 +99,7 @@ def film(options: argparse.Namespace) -> list[str]:
 def main(args: list[str] | None = None) -> int:
     options = _arguments(args)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        for path in film(options):
-            print(path)
-    except BridgeError as error:
-        print(f"film: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("film", lambda: print(*film(options), sep="\n"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ ros2 run policy_node collect_demonstrations --episodes 800 --num-envs 2 --output
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from policy_node.policies.registry import open_policy
 from policy_node.policy import Policy
 from policy_node.rollout.bridge_environment import BridgeEnvironment
 from policy_node.rollout.episodes import EpisodeRunner
-from sim_bridge.errors import BridgeError
+from sim_bridge.entry import exit_status
 from sim_bridge.output import check_folder, writing
 from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
@@ -144,15 +143,7 @@ def main(args: list[str] | None = None) -> int:
         "--policy", type=Path, metavar="CHECKPOINT", help="disturb by letting this policy drive"
     )
     chosen = parser.parse_args(args)
-    try:
-        _run(chosen)
-    except BridgeError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(parser.prog, lambda: _run(chosen), "interrupted; nothing was written")
 
 
 def _run(chosen: argparse.Namespace) -> None:

@@ -12,8 +12,9 @@ from policy_node.execution.open_loop import OpenLoop
 from policy_node.policies.registry import open_policy
 from policy_node.rollout.episodes import EpisodeRunner, step_limit
 from policy_node.rollout.local_environment import LocalEnvironment
+from sim_bridge.entry import exit_status
 from sim_bridge.episodes import Progress
-from sim_bridge.errors import BridgeError, OperationFailed
+from sim_bridge.errors import OperationFailed
 from sim_bridge.simulators.registry import open_simulator, simulator_names
 from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.trajectory import Trajectory
@@ -54,19 +55,19 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--max-steps", type=int, default=0, help="0: the task's own limit")
     parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
     options = parser.parse_args(args)
-    try:
-        trajectory = record(
-            options.simulator,
-            options.task,
-            options.policy,
-            options.seed,
-            options.max_steps,
-            sys.stderr.isatty(),
-        )
-        path = trajectory.save(options.output)
-    except BridgeError as error:
-        print(f"record_trajectory: {error}", file=sys.stderr)
-        return 2
+    return exit_status("record_trajectory", lambda: _work(options))
+
+
+def _work(options: argparse.Namespace) -> int:
+    trajectory = record(
+        options.simulator,
+        options.task,
+        options.policy,
+        options.seed,
+        options.max_steps,
+        sys.stderr.isatty(),
+    )
+    path = trajectory.save(options.output)
     outcome = "success" if trajectory.success else "no success"
     print(f"{path}: {trajectory.num_steps} steps, {outcome}, {path.stat().st_size / 1e3:.1f} kB")
     return 0 if trajectory.success else 1
