@@ -9,6 +9,9 @@ import numpy as np
 
 from sim_bridge.types import Observation, SimSpec
 
+# For errors of policies that are made for certain tasks.
+HOLD_FITS = "policy:=hold is for any task"
+
 
 @dataclass(frozen=True)
 class PolicySpec:

@@ -90,14 +90,15 @@ def table(summary: dict[str, Any], folder: str) -> list[str]:
             )
             for e in summary["episodes"]
         ),
-        (
-            "per step",
+    ]
+    if summary["episodes"]:
+        per_step = (
             f"simulator {timings['sim_ms_per_step']:.1f} ms, "
             f"step call {timings['step_ms']:.1f} ms, "
             f"policy {timings['inference_ms_per_step']:.1f} ms, "
-            f"{timings['steps_per_s']:.1f} steps/s",
-        ),
-    ]
+            f"{timings['steps_per_s']:.1f} steps/s"
+        )
+        rows.append(("per step", per_step))
     if mirror:
         rows.append(("mirror", _mirror_text(mirror)))
     if summary["message"]:

@@ -19,6 +19,7 @@ from sim_bridge.errors import BridgeError, FeatureUnsupported, InvalidRequest, N
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
+from sim_bridge.types import ArraySpec
 
 COMMITTED = Path(__file__).parents[2] / "data" / "so101_pick_place.npz"
 
@@ -108,6 +109,18 @@ def test_hold_action_by_control_mode(arm_spec, arm_observation):
         assert not hold_action(zero_allowed, observation, last).any()
     with pytest.raises(FeatureUnsupported, match="'custom' of Arm-v0; valid: joint_position"):
         registry.open_policy("hold", arm_spec("custom"))
+
+
+def test_hold_action_where_the_task_observes_what_an_absolute_action_sets(
+    arm_spec, arm_observation
+):
+    spec = arm_spec("custom")
+    measured = ArraySpec("agent_pos", "float64", (3,), np.array([-np.inf]), np.array([np.inf]))
+    spec = replace(spec, observations=(*spec.observations, measured))
+    pose = np.array([0.1, 0.6, 0.9])
+    observation = replace(arm_observation(), arrays={"agent_pos": pose})
+    np.testing.assert_array_equal(hold_action(spec, observation), pose)
+    np.testing.assert_array_equal(hold_action(spec, observation, pose / 2), pose / 2)
 
 
 def test_hold_does_not_follow_a_sagging_arm(arm_spec, arm_observation):

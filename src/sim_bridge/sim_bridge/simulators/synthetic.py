@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import unknown
+from sim_bridge.model_files import sha256_of
 from sim_bridge.options import read_options
 from sim_bridge.parameters import parameter
 from sim_bridge.types import (
@@ -21,6 +22,7 @@ from sim_bridge.types import (
     CameraSpec,
     JointSpec,
     LinkPoses,
+    ModelReference,
     SimSpec,
     SimState,
     StepOutcome,
@@ -29,6 +31,7 @@ from sim_bridge.types import (
 _LIMIT_RAD = 3.0
 _SPEED = 10.0  # of the approach to the target [1/s]
 _STAMP_BYTES = 8
+_LINK = '<body pos="0 0 {offset}"><joint name="{name}" axis="{axis}"/><geom fromto="0 0 0 0 0 .2"/>'
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class SyntheticSimulator:
             target_names=names,
             target_positions=np.zeros(options.joints),
         )
+        self._files = {"chain.xml": _chain(names)}
         unbounded = np.array([-np.inf]), np.array([np.inf])
         self._spec = SimSpec(
             simulator="synthetic",
@@ -84,6 +88,7 @@ class SyntheticSimulator:
             cameras=tuple(
                 _camera(f"camera{i}", image_width, image_height) for i in range(options.cameras)
             ),
+            model=ModelReference("mjcf", "", sha256_of(self._files)),
         )
 
     @property
@@ -162,13 +167,26 @@ class SyntheticSimulator:
         return image
 
     def model_files(self) -> dict[str, bytes]:
-        return {}
+        return self._files
 
     def close(self) -> None:
         pass
 
     def _outcome(self) -> StepOutcome:
         return StepOutcome({"joint_positions": self._state.joint_positions})
+
+
+def _chain(joints: tuple[str, ...]) -> bytes:
+    """MJCF of an upright chain, so that a mirror has something to show."""
+    links = [
+        _LINK.format(offset=0.2 * bool(i), name=name.split("/")[1], axis=("0 0 1", "0 1 0")[i % 2])
+        for i, name in enumerate(joints)
+    ]
+    return (
+        '<mujoco model="synthetic"><default><geom type="capsule" size=".03"/></default>'
+        '<worldbody><geom type="plane" size="1 1 .1"/><body name="synthetic">'
+        f"{''.join(links)}{'</body>' * len(links)}</body></worldbody></mujoco>"
+    ).encode()
 
 
 def drawn_at_ns(data: bytes) -> int:

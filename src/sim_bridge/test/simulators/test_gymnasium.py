@@ -177,3 +177,19 @@ def test_gymnasiums_robots_step_and_draw(task):
     assert simulator.spec.max_episode_steps > 0
     assert all(simulator.render(c.name).std() > 1 for c in simulator.spec.cameras)
     simulator.close()
+
+
+@pytest.mark.parametrize("task", ["Ant-v5", "Pusher-v5"])
+def test_actions_of_motors_are_efforts(task):
+    simulator = GymnasiumSimulator(task)
+    assert simulator.spec.action.control_mode == "joint_effort"
+    simulator.close()
+
+
+def test_the_aloha_hold_action_is_what_its_observation_measures(aloha):
+    """Its grippers are no joints: the arms must not move by more than they sag."""
+    assert aloha.spec.action.control_mode == "custom"
+    before = aloha.reset(seed=0).arrays["agent_pos"]
+    for _ in range(10):
+        after = aloha.step(before).arrays["agent_pos"]
+    np.testing.assert_allclose(after, before, atol=0.05)

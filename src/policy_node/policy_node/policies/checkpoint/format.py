@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from policy_node.policy import HOLD_FITS
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.types import Observation, SimSpec
 
@@ -103,7 +104,7 @@ class ChunkPolicySpec:
         if sorted(self.action_names) != sorted(task.action.names):
             raise CheckpointError(
                 f"the policy's actions are {', '.join(self.action_names)}; "
-                f"those of {task.task}: {', '.join(task.action.names)}"
+                f"those of {task.task}: {', '.join(task.action.names)}; {HOLD_FITS}"
             )
         arrays = {a.name: int(np.prod(a.shape)) for a in task.observations}
         joints = {joint.name: 1 for joint in task.joints}

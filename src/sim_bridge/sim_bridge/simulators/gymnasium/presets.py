@@ -13,7 +13,8 @@ class TaskPreset:
 
     Importing ``module`` registers ``gym_id``; ``kwargs`` go to ``gymnasium.make``; ``entities``
     maps root bodies to entity names; ``model_uri`` is where the task's MJCF comes from.
-    ``entry_point`` replaces the registered class.
+    ``entry_point`` replaces the registered class, an empty ``control_mode`` is read from the
+    actuators.
     """
 
     gym_id: str
@@ -23,7 +24,7 @@ class TaskPreset:
     entities: Mapping[str, str] = field(default_factory=dict)
     action_names: tuple[str, ...] = ()
     action_units: tuple[str, ...] = ()
-    control_mode: str = "custom"
+    control_mode: str = ""
     model_uri: str = ""
     entry_point: str = ""
 
@@ -46,6 +47,7 @@ _ALOHA: dict[str, Any] = dict(
     module="gym_aloha",
     entry_point="sim_bridge.simulators.gymnasium.aloha_env:AlohaStateEnv",
     action_names=ALOHA_ACTION_NAMES,
+    control_mode="custom",
     # A gripper goes from 0, closed, to 1, open.
     action_units=(("rad",) * len(_ALOHA_JOINTS) + ("1",)) * 2,
 )

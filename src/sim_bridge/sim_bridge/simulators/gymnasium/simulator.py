@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import mujoco
 import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
 
 from sim_bridge.errors import FeatureUnsupported, NotFound
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
@@ -63,7 +64,7 @@ class GymnasiumSimulator:
                 self._env.action_space,
                 preset.action_names,
                 preset.action_units,
-                preset.control_mode,
+                preset.control_mode or _control_mode(self._env, model),
             ),
             observations=spaces.array_specs(self._env.observation_space),
             control_period_s=_control_period(self._env, model),
@@ -195,6 +196,19 @@ def _physics(env: gymnasium.Env, task: str) -> tuple[mujoco.MjModel, mujoco.MjDa
             f"task {task!r} exposes no MuJoCo model and data on its environment"
         )
     return model, data
+
+
+def _control_mode(env: gymnasium.Env, model: mujoco.MjModel) -> str:
+    """``joint_effort`` where actions are what the motors of single joints are told."""
+    motors = (
+        (model.actuator_gaintype == mujoco.mjtGain.mjGAIN_FIXED)
+        & (model.actuator_biastype == mujoco.mjtBias.mjBIAS_NONE)
+        & (model.actuator_dyntype == mujoco.mjtDyn.mjDYN_NONE)
+        & (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT)
+    )
+    # Gymnasium's own environments hand their action to the actuators as it is.
+    direct = isinstance(env.unwrapped, MujocoEnv) and env.action_space.shape == (model.nu,)
+    return "joint_effort" if direct and motors.all() else "custom"
 
 
 def _control_period(env: gymnasium.Env, model: mujoco.MjModel) -> float:
