@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from pathlib import Path, PurePosixPath
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 from sim_bridge.errors import NotFound
 
+_FILE_KEYS = (
+    "file", "fileup", "filedown", "fileleft", "fileright", "filefront", "fileback",
+)  # fmt: skip
 _FILE_ELEMENTS = {
     "mesh": "meshdir",
     "texture": "texturedir",
@@ -51,29 +56,46 @@ def _package_folder(package: str) -> Path:
 
 
 def mjcf_files(path: Path) -> dict[str, bytes]:
-    """The MJCF at ``path`` and all files it uses, by path relative to its folder, main first."""
-    files: dict[str, bytes] = {}
-    _gather(path.parent, PurePosixPath(path.name), files)
-    return files
+    """The MJCF at ``path`` and all files it uses, main first, by path relative to its folder.
+
+    Where it uses files beside its folder (``meshdir="../meshes"``), paths are relative to the
+    folder that holds them all, so that none leads out of it.
+    """
+    root = path.parent
+    trees: dict[str, ElementTree.Element] = {}
+    _read_trees(root, path.name, trees)
+    names = list(dict.fromkeys([*trees, *_assets(list(trees.values()))]))
+    up = max(map(_levels_up, names))
+    here = root.resolve().parts[-up:] if up else ()
+    return {os.path.normpath(os.path.join(*here, n)): (root / n).read_bytes() for n in names}
 
 
-def _gather(root: Path, name: PurePosixPath, files: dict[str, bytes]) -> None:
-    content = (root / name).read_bytes()
-    files[str(name)] = content
-    tree = ElementTree.fromstring(content)
+def _levels_up(name: str) -> int:
+    """How far above its folder a relative path leads; 0 for one that stays inside."""
+    return os.path.normpath(name).split(os.sep).count(os.pardir)
+
+
+def _read_trees(root: Path, name: str, trees: dict[str, ElementTree.Element]) -> None:
+    if name in trees:
+        return
+    trees[name] = tree = ElementTree.fromstring((root / name).read_bytes())
     for include in tree.iter("include"):
-        _gather(root, PurePosixPath(include.get("file", "")), files)
-    folders = _asset_folders(tree)
-    for element in tree.iter():
-        for key in ("file", "fileup", "filedown", "fileleft", "fileright", "filefront", "fileback"):
-            if element.tag in _FILE_ELEMENTS and (file := element.get(key)):
-                asset = PurePosixPath(folders[_FILE_ELEMENTS[element.tag]]) / file
-                files[str(asset)] = (root / asset).read_bytes()
+        _read_trees(root, include.get("file", ""), trees)
 
 
-def _asset_folders(tree: ElementTree.Element) -> dict[str, str]:
+def _assets(trees: list[ElementTree.Element]) -> Iterator[str]:
+    folders = _asset_folders(trees)
+    for tree in trees:
+        for element in tree.iter():
+            for key in _FILE_KEYS if element.tag in _FILE_ELEMENTS else ():
+                if file := element.get(key):
+                    yield os.path.join(folders[_FILE_ELEMENTS[element.tag]], file)
+
+
+def _asset_folders(trees: list[ElementTree.Element]) -> dict[str, str]:
+    """The compiler's folders hold for the whole model, whichever file sets them."""
     folders = {"meshdir": "", "texturedir": ""}
-    for compiler in tree.iter("compiler"):
+    for compiler in (element for tree in trees for element in tree.iter("compiler")):
         asset_folder = compiler.get("assetdir", "")
         for key in folders:
             folders[key] = compiler.get(key, asset_folder) or folders[key]

@@ -21,7 +21,8 @@ def _empty(*shape: int) -> Any:
 class SimState:
     """State of a scene at the end of a control step; see ``SimState.msg``.
 
-    Shapes: joints ``(n,)``, ``body_poses (m, 7)``, ``body_twists (m, 6)``, targets ``(k,)``.
+    Shapes: joints ``(n,)``, ``body_poses (m, 7)``, ``body_twists (m, 6)``, ``ball_rotations
+    (b, 4)``, ``ball_velocities (b, 3)``, targets ``(k,)``.
     """
 
     time_s: float = 0.0
@@ -33,6 +34,9 @@ class SimState:
     body_names: tuple[str, ...] = ()
     body_poses: np.ndarray = _empty(0, 7)
     body_twists: np.ndarray = _empty(0, 6)
+    ball_names: tuple[str, ...] = ()
+    ball_rotations: np.ndarray = _empty(0, 4)
+    ball_velocities: np.ndarray = _empty(0, 3)
     target_names: tuple[str, ...] = ()
     target_positions: np.ndarray = _empty(0)
     native_format: str = ""
@@ -147,6 +151,7 @@ class SimSpec:
     observations: tuple[ArraySpec, ...]
     control_period_s: float
     max_episode_steps: int = 0
+    ball_joints: tuple[str, ...] = ()
     cameras: tuple[CameraSpec, ...] = ()
     model: ModelReference = ModelReference()
     bridge_id: str = ""

@@ -112,15 +112,23 @@ def mix(a: SimState, b: SimState, weight: float) -> SimState:
 
     States with different names cannot be mixed: the nearer one is returned.
     """
-    if (a.joint_names, a.body_names) != (b.joint_names, b.body_names):
+    if _names(a) != _names(b):
         return b if weight > 0.5 else a
     poses = a.body_poses + weight * (b.body_poses - a.body_poses)
     if len(poses):
         poses[:, 3:] = slerp(a.body_poses[:, 3:], b.body_poses[:, 3:], weight)
+    balls = a.ball_rotations
+    if len(balls):
+        balls = slerp(balls, b.ball_rotations, weight)
     return replace(
         a,
         time_s=a.time_s + weight * (b.time_s - a.time_s),
         joint_positions=a.joint_positions + weight * (b.joint_positions - a.joint_positions),
         joint_velocities=a.joint_velocities + weight * (b.joint_velocities - a.joint_velocities),
         body_poses=poses,
+        ball_rotations=balls,
     )
+
+
+def _names(state: SimState) -> tuple[tuple[str, ...], ...]:
+    return state.joint_names, state.body_names, state.ball_names

@@ -97,7 +97,13 @@ class Predict(LatePolicy):
         self._shown = None
         joints = np.zeros(len(state.joint_names))
         self._missed = _Missed(joints, joints, np.zeros((len(state.body_names), 3)))
-        self._map = ModelMap(self._model, state.joint_names, state.body_names, self._rules)
+        self._map = ModelMap(
+            self._model,
+            state.joint_names,
+            state.body_names,
+            self._rules,
+            ball_names=state.ball_names,
+        )
         self._held = HeldBodies(self._model, self._map.free_bodies)
 
     def _learn(self, before: SimState, state: SimState) -> None:

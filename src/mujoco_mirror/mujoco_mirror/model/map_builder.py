@@ -12,7 +12,9 @@ import numpy as np
 from mujoco_mirror.model.map_rules import JointRule, MapRules, PoseRule
 from mujoco_mirror.model.name_match import NameMatcher, require_injective
 from sim_bridge.errors import InvalidRequest
+from sim_bridge.model_names import body_names, joint_names
 
+_BALL = int(mujoco.mjtJoint.mjJNT_BALL)
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 _SINGLE_AXIS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 _JOINT_EQUALITY = int(mujoco.mjtEq.mjEQ_JOINT)
@@ -54,6 +56,13 @@ class JointTable:
 
 
 @dataclass(frozen=True)
+class BallTable:
+    source: np.ndarray  # index into the wire's ball joints
+    qpos: np.ndarray  # (n, 4)
+    dof: np.ndarray  # (n, 3)
+
+
+@dataclass(frozen=True)
 class BodyTable:
     source: np.ndarray  # index into the wire's bodies
     body: np.ndarray  # the model's
@@ -66,12 +75,16 @@ class MapBuilder:
     def __init__(self, model: mujoco.MjModel, rules: MapRules) -> None:
         self._model = model
         self._rules = rules
+        self._joint_names, self._body_names = joint_names(model), body_names(model)
         self._joint_ids = {
-            model.joint(j).name: j
-            for j in range(model.njnt)
+            name: j
+            for j, name in enumerate(self._joint_names)
             if int(model.jnt_type[j]) in _SINGLE_AXIS
         }
-        self._body_ids = {model.body(b).name: b for b in range(1, model.nbody)}
+        self._ball_ids = {
+            name: j for j, name in enumerate(self._joint_names) if int(model.jnt_type[j]) == _BALL
+        }
+        self._body_ids = {name: b for b, name in enumerate(self._body_names) if b != _WORLD}
         # A free joint often has the name by which the body is known.
         for j in range(model.njnt):
             if int(model.jnt_type[j]) == _FREE and model.joint(j).name:
@@ -99,6 +112,24 @@ class MapBuilder:
         )
         return table, pairs
 
+    def balls(self, wire: Sequence[str]) -> tuple[BallTable, list[tuple[str, str]]]:
+        """By name alone, or by a rule that names one joint."""
+        matcher = NameMatcher(self._ball_ids, self._rules.prefixes)
+        rows, pairs = [], []
+        for i, name in enumerate(wire):
+            rule = self._joint_rule(name, matcher)
+            for to in rule.to if rule else ():
+                rows.append((i, self._lookup("ball joint", name, to, self._ball_ids)))
+                pairs.append((name, to))
+        require_injective("ball joint", pairs)
+        ids = np.array([joint for _, joint in rows], dtype=int)
+        table = BallTable(
+            source=np.array([i for i, _ in rows], dtype=int),
+            qpos=self._model.jnt_qposadr[ids].astype(int)[:, None] + np.arange(4),
+            dof=self._model.jnt_dofadr[ids].astype(int)[:, None] + np.arange(3),
+        )
+        return table, pairs
+
     def bodies(
         self, wire: Sequence[str]
     ) -> tuple[BodyTable, BodyTable, BodyTable, list[tuple[str, str]]]:
@@ -112,7 +143,7 @@ class MapBuilder:
             body = self._lookup("body", name, rule.to, self._body_ids)
             kind, address, dof = self._place(name, body)
             found[kind].append((i, body, address, dof, rule.pose))
-            pairs.append((name, self._model.body(body).name))
+            pairs.append((name, self._body_names[body]))
         require_injective("body", pairs)
         free, mocap, fixed = map(_bodies, found.values())
         return free, mocap, fixed, pairs
@@ -134,7 +165,7 @@ class MapBuilder:
                 shift = np.poly1d([1.0, -model.qpos0[b]])
                 shifted = np.poly1d(polynomial)(shift) + model.qpos0[a]
                 out.append((a, b, np.atleast_1d(shifted.coefficients)))
-                names.append(model.joint(follower).name)
+                names.append(self._joint_names[follower])
         return out, tuple(names)
 
     def report(
@@ -149,11 +180,11 @@ class MapBuilder:
         placed = {model for _, model in bodies}
         driven = {model for _, model in joints} | set(coupled)
         free_bodies = (
-            self._model.body(int(self._model.jnt_bodyid[j])).name
+            self._body_names[int(self._model.jnt_bodyid[j])]
             for j in range(self._model.njnt)
             if int(self._model.jnt_type[j]) == _FREE
         )
-        left = [n for n in self._joint_ids if n not in driven]
+        left = [n for n in (*self._joint_ids, *self._ball_ids) if n not in driven]
         left += [n for n in free_bodies if n not in placed]
         return MapReport(
             joints=tuple(joints),
@@ -203,7 +234,7 @@ class MapBuilder:
         model = self._model
         if not self._placeable(body):
             raise InvalidRequest(
-                f"rule for body {wire!r}: {model.body(body).name!r} hangs on a joint or another "
+                f"rule for body {wire!r}: {self._body_names[body]!r} hangs on a joint or another "
                 "body; "
                 "valid: free bodies, mocap bodies and bodies fixed to the world"
             )

@@ -12,6 +12,7 @@ from mujoco_mirror.model.map_rules import MapRules, PoseRule
 from mujoco_mirror.model.model_map import ModelMap
 from mujoco_mirror.model.name_match import NameMatcher
 from mujoco_mirror.model.rotations import compose, inverse, to_xyzw
+from sim_bridge.model_names import body_names
 from sim_bridge.types import LinkPoses, SimState
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,12 @@ class Mirror:
         """The map of this state's names to the model's."""
         if self.map is None or not self.map.fits(state):
             self.map = ModelMap(
-                self.model, state.joint_names, state.body_names, self._rules, self._strict
+                self.model,
+                state.joint_names,
+                state.body_names,
+                self._rules,
+                self._strict,
+                state.ball_names,
             )
             if not self._quiet:
                 level = logging.INFO if self.map.report.complete else logging.WARNING
@@ -88,7 +94,7 @@ class _LinkTable:
 
     def __init__(self, model: mujoco.MjModel, rules: MapRules) -> None:
         self._rules = rules
-        self._bodies = {model.body(b).name: b for b in range(1, model.nbody)}
+        self._bodies = {name: b for b, name in enumerate(body_names(model)) if b}
         self._sites = {model.site(s).name: s for s in range(model.nsite)}
         self._matcher = NameMatcher(self._bodies, rules.prefixes)
         self._asked: tuple[str, ...] | None = None

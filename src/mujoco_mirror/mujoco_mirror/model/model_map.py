@@ -19,7 +19,7 @@ from sim_bridge.types import SimState
 
 
 class ModelMap:
-    """Writes states with exactly these joint and body names into an ``MjData``.
+    """Writes states with exactly these joint, body and ball joint names into an ``MjData``.
 
     Raises InvalidRequest when a rule names something that the model lacks, when two names
     collide, and in strict mode when anything is left over.
@@ -32,21 +32,32 @@ class ModelMap:
         body_names: Sequence[str] = (),
         rules: MapRules | None = None,
         strict: bool = False,
+        ball_names: Sequence[str] = (),
     ) -> None:
         self.joint_names = tuple(joint_names)
         self.body_names = tuple(body_names)
+        self.ball_names = tuple(ball_names)
         builder = MapBuilder(model, rules or MapRules())
         self._joints, joint_pairs = builder.joints(self.joint_names)
+        self._balls, ball_pairs = builder.balls(self.ball_names)
         self._free, self._mocap, self._fixed, body_pairs = builder.bodies(self.body_names)
         self._coupled, coupled = builder.coupled(self._joints.qpos)
         self.report = builder.report(
-            self.joint_names, self.body_names, joint_pairs, body_pairs, coupled
+            (*self.joint_names, *self.ball_names),
+            self.body_names,
+            joint_pairs + ball_pairs,
+            body_pairs,
+            coupled,
         )
         if strict and not self.report.complete:
             raise InvalidRequest(f"strict mapping: {self.report}")
 
     def fits(self, state: SimState) -> bool:
-        return state.joint_names == self.joint_names and state.body_names == self.body_names
+        return (
+            state.joint_names == self.joint_names
+            and state.body_names == self.body_names
+            and state.ball_names == self.ball_names
+        )
 
     def write(self, state: SimState, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Set qpos, qvel and mocap poses of ``data``, and bases that ``model`` fixes to the world.
@@ -59,6 +70,10 @@ class ModelMap:
         )
         if len(state.joint_velocities):
             data.qvel[joints.dof] = joints.factor * state.joint_velocities[joints.source]
+        balls = self._balls
+        if len(balls.source):
+            data.qpos[balls.qpos] = to_wxyz(state.ball_rotations[balls.source])
+            data.qvel[balls.dof] = state.ball_velocities[balls.source]
         for follower, leader, coefficients in self._coupled:
             data.qpos[follower] = np.polyval(coefficients, data.qpos[leader])
         for kind in (self._free, self._mocap, self._fixed):

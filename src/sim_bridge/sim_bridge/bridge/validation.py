@@ -65,6 +65,8 @@ def check_state(state: SimState, now: SimState) -> None:
          {"position": (state.joint_positions, ()), "velocity": (state.joint_velocities, ())}),
         ("body", state.body_names, now.body_names,
          {"pose": (state.body_poses, (7,)), "twist": (state.body_twists, (6,))}),
+        ("ball joint", state.ball_names, now.ball_names,
+         {"rotation": (state.ball_rotations, (4,)), "velocity": (state.ball_velocities, (3,))}),
         ("target", state.target_names, dict.fromkeys((*now.target_names, *now.joint_names)),
          {"position": (state.target_positions, ())}),
     )  # fmt: skip
@@ -72,10 +74,14 @@ def check_state(state: SimState, now: SimState) -> None:
         _check_names(kind, names, known)
         for what, (array, row_shape) in values.items():
             _check_values(kind, what, names, array, row_shape)
-    for name, pose in zip(state.body_names, state.body_poses, strict=True):
-        norm = float(np.linalg.norm(pose[3:]))
-        if abs(norm - 1.0) > _UNIT_TOLERANCE:
-            raise InvalidState(f"body {name!r}: quaternion xyzw of norm {norm:g}; valid: 1")
+    for kind, names, turns in (
+        ("body", state.body_names, state.body_poses[:, 3:]),
+        ("ball joint", state.ball_names, state.ball_rotations),
+    ):
+        for name, turn in zip(names, turns, strict=True):
+            norm = float(np.linalg.norm(turn))
+            if abs(norm - 1.0) > _UNIT_TOLERANCE:
+                raise InvalidState(f"{kind} {name!r}: quaternion xyzw of norm {norm:g}; valid: 1")
 
 
 def _check_names(kind: str, names: Sequence[str], known: Collection[str]) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from array import array
 from functools import cache
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Pose, Transform, TransformStamped, Twist
+from geometry_msgs.msg import Pose, Quaternion, Transform, TransformStamped, Twist, Vector3
 from sensor_msgs.msg import JointState
 from sim_interfaces import msg as m
 
@@ -61,6 +62,16 @@ def from_twist(twist: Twist) -> list[float]:
     return [v.x, v.y, v.z, w.x, w.y, w.z]
 
 
+def to_quaternion(xyzw: np.ndarray) -> Quaternion:
+    x, y, z, w = xyzw.tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def to_vector(vector: np.ndarray) -> Vector3:
+    x, y, z = vector.tolist()
+    return Vector3(x=x, y=y, z=z)
+
+
 def to_state_msg(state: t.SimState) -> m.SimState:
     out = m.SimState()
     out.header.stamp = to_time(state.time_s)
@@ -72,6 +83,10 @@ def to_state_msg(state: t.SimState) -> m.SimState:
     out.body_names = list(state.body_names)
     out.body_poses = [to_pose(p) for p in state.body_poses]
     out.body_twists = [to_twist(v) for v in state.body_twists]
+    if state.ball_names:
+        out.ball_names = list(state.ball_names)
+        out.ball_rotations = [to_quaternion(q) for q in state.ball_rotations]
+        out.ball_velocities = [to_vector(v) for v in state.ball_velocities]
     out.target_names = list(state.target_names)
     out.target_positions = doubles(state.target_positions)
     out.native_format = state.native_format
@@ -90,11 +105,24 @@ def from_state_msg(state: m.SimState) -> t.SimState:
         body_names=tuple(state.body_names),
         body_poses=np.array([from_pose(p) for p in state.body_poses]).reshape(-1, 7),
         body_twists=np.array([from_twist(v) for v in state.body_twists]).reshape(-1, 6),
+        **_from_balls(state),
         target_names=tuple(state.target_names),
         target_positions=np.array(state.target_positions),
         native_format=state.native_format,
         native=bytes(state.native),
     )
+
+
+def _from_balls(state: m.SimState) -> dict[str, Any]:
+    """Nothing from a bag that was recorded before states had ball joints."""
+    names = tuple(getattr(state, "ball_names", ()))
+    turns = [[q.x, q.y, q.z, q.w] for q in state.ball_rotations] if names else []
+    rates = [[v.x, v.y, v.z] for v in state.ball_velocities] if names else []
+    return {
+        "ball_names": names,
+        "ball_rotations": np.array(turns).reshape(-1, 4),
+        "ball_velocities": np.array(rates).reshape(-1, 3),
+    }
 
 
 # numpy works the name out each time, which takes longer than the rest of the array's message.

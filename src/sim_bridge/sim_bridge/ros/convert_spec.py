@@ -54,6 +54,7 @@ def to_spec_msg(spec: t.SimSpec) -> m.SimSpec:
         robot_entities=list(spec.robot_entities),
         base_frames=list(spec.base_frames),
         joints=[_to_joint(j) for j in spec.joints],
+        ball_joints=list(spec.ball_joints),
         action=_to_action_spec(spec.action),
         observations=[_to_array_spec(o) for o in spec.observations],
         control_period=spec.control_period_s,
@@ -75,6 +76,7 @@ def from_spec_msg(spec: m.SimSpec) -> t.SimSpec:
             t.JointSpec(j.name, j.type == m.JointSpec.REVOLUTE, j.lower, j.upper)
             for j in spec.joints
         ),
+        ball_joints=tuple(spec.ball_joints),
         action=t.ActionSpec(
             names=tuple(spec.action.names),
             low=np.array(spec.action.low),

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.model_files import sha256_of
+from sim_bridge.model_names import body_names, joint_names
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.types import LinkPoses, SimState
 
@@ -84,6 +85,7 @@ class SimulatorConformance:
         simulator.reset(seed=1)
         state = simulator.state()
         assert set(state.joint_names) == {joint.name for joint in spec.joints}
+        assert set(state.ball_names) == set(spec.ball_joints)
         _check_shapes(state)
         _check_values(state)
         for joint in spec.joints:
@@ -217,7 +219,7 @@ class SimulatorConformance:
 
     def test_model_has_the_joints_of_the_spec(self, simulator, tmp_path):
         model = _model_or_skip(simulator, tmp_path)
-        known = {model.joint(j).name for j in range(model.njnt)}
+        known = joint_names(model)
         for joint in simulator.spec.joints:
             assert joint.name in known or joint.name.partition("/")[2] in known, joint.name
 
@@ -288,6 +290,10 @@ def _check_shapes(state: SimState) -> None:
     assert state.joint_positions.shape == state.joint_velocities.shape == (joints,)
     assert state.body_poses.shape == (bodies, 7)
     assert state.body_twists.shape == (bodies, 6)
+    balls = len(state.ball_names)
+    assert len(set(state.ball_names) | set(state.joint_names)) == balls + joints
+    assert state.ball_rotations.shape == (balls, 4)
+    assert state.ball_velocities.shape == (balls, 3)
     assert state.target_positions.shape == (len(state.target_names),)
     assert set(state.target_names) <= set(state.joint_names)
 
@@ -295,7 +301,8 @@ def _check_shapes(state: SimState) -> None:
 def _check_values(state: SimState) -> None:
     for name in _NUMBERS:
         assert np.isfinite(getattr(state, name)).all(), name
-    np.testing.assert_allclose(np.linalg.norm(state.body_poses[:, 3:], axis=1), 1.0, atol=_UNIT)
+    for turns in (state.body_poses[:, 3:], state.ball_rotations):
+        np.testing.assert_allclose(np.linalg.norm(turns, axis=1), 1.0, atol=_UNIT)
 
 
 _NUMBERS = (
@@ -303,9 +310,11 @@ _NUMBERS = (
     "joint_velocities",
     "body_poses",
     "body_twists",
+    "ball_rotations",
+    "ball_velocities",
     "target_positions",
 )
-_RATES = ("joint_velocities", "body_twists")
+_RATES = ("joint_velocities", "body_twists", "ball_velocities")
 
 
 def _assert_same(first: list[SimState], second: list[SimState], tolerance: float) -> None:
@@ -321,6 +330,7 @@ def _assert_same(first: list[SimState], second: list[SimState], tolerance: float
 def _assert_close(found: SimState, wanted: SimState, tolerance: float) -> None:
     assert found.joint_names == wanted.joint_names
     assert found.body_names == wanted.body_names
+    assert found.ball_names == wanted.ball_names
     for name in _NUMBERS:
         a, b = getattr(found, name), getattr(wanted, name)
         allowed = tolerance * (_RATES_PER_UNIT if name in _RATES else 1.0)
@@ -336,13 +346,17 @@ def _same_sign(pose: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 
 def _random_state(simulator: Simulator, random: np.random.Generator) -> SimState:
-    joints = simulator.spec.joints
+    joints, balls = simulator.spec.joints, simulator.spec.ball_joints
+    turns = random.normal(size=(len(balls), 4))
     lower = np.array([max(joint.lower, -3.0) for joint in joints])
     upper = np.array([min(joint.upper, 3.0) for joint in joints])
     return SimState(
         joint_names=tuple(joint.name for joint in joints),
         joint_positions=random.uniform(lower, upper),
         joint_velocities=np.zeros(len(joints)),
+        ball_names=balls,
+        ball_rotations=turns / np.linalg.norm(turns, axis=1, keepdims=True),
+        ball_velocities=np.zeros((len(balls), 3)),
     )
 
 
@@ -370,11 +384,14 @@ def _check_links(model, state: SimState, links: LinkPoses, entities: tuple[str, 
     import mujoco
 
     data = mujoco.MjData(model)
-    joints = {model.joint(j).name: int(model.jnt_qposadr[j]) for j in range(model.njnt)}
+    joints = dict(zip(joint_names(model), model.jnt_qposadr.tolist(), strict=True))
     for name, position in zip(state.joint_names, state.joint_positions, strict=True):
         data.qpos[joints.get(name, joints.get(name.partition("/")[2]))] = position
+    for name, turn in zip(state.ball_names, state.ball_rotations, strict=True):
+        address = joints[name if name in joints else name.partition("/")[2]]
+        data.qpos[address : address + 4] = turn[[3, 0, 1, 2]]
     mujoco.mj_kinematics(model, data)
-    bodies = {model.body(b).name: b for b in range(1, model.nbody)}
+    bodies = {name: b for b, name in enumerate(body_names(model)) if b}
     compared = 0
     for name, pose in zip(links.names, links.poses, strict=True):
         body = bodies.get(name, bodies.get(name.partition("/")[2]))

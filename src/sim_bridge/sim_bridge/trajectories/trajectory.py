@@ -59,6 +59,9 @@ class Trajectory:
     body_twists: np.ndarray = _empty(0, 0, 6)
     target_names: tuple[str, ...] = ()
     target_positions: np.ndarray = _empty(0, 0)
+    ball_names: tuple[str, ...] = ()
+    ball_rotations: np.ndarray = _empty(0, 0, 4)
+    ball_velocities: np.ndarray = _empty(0, 0, 3)
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,7 +104,17 @@ class Trajectory:
             body_twists=self.body_twists[index],
             target_names=self.target_names,
             target_positions=self.target_positions[index],
+            **self._ball_state(index),
         )
+
+    def _ball_state(self, index: int) -> dict[str, Any]:
+        if not self.ball_names:
+            return {}
+        return {
+            "ball_names": self.ball_names,
+            "ball_rotations": self.ball_rotations[index],
+            "ball_velocities": self.ball_velocities[index],
+        }
 
     def check_matches(self, spec: SimSpec) -> None:
         """InvalidRequest, naming the differences, unless the trajectory fits the simulator's
@@ -129,11 +142,12 @@ class Trajectory:
 
     def _write(self, path: Path) -> None:
         header = {"format": FORMAT, "version": VERSION}
-        header.update({name: getattr(self, name) for name in _HEADER})
+        left_out = () if self.ball_names else _BALLS  # as in files from before there were any
+        header.update({n: getattr(self, n) for n in _HEADER if n not in left_out})
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with partial.open("wb") as file:
-                arrays = {name: getattr(self, name) for name in _ARRAYS}
+                arrays = {n: getattr(self, n) for n in _ARRAYS if n not in left_out}
                 np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
             partial.replace(path)
         finally:
@@ -142,6 +156,7 @@ class Trajectory:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         n, s = self.num_steps, self.num_states
         joints, bodies = len(self.joint_names), len(self.body_names)
+        balls = len(self.ball_names)
         return {
             "actions": (n, len(self.action_names)),
             "rewards": (n,),
@@ -151,11 +166,15 @@ class Trajectory:
             "body_poses": (s, bodies, 7),
             "body_twists": (s, bodies, 6),
             "target_positions": (s, len(self.target_names)),
+            **(
+                {"ball_rotations": (s, balls, 4), "ball_velocities": (s, balls, 3)} if balls else {}
+            ),
         }
 
 
 _ARRAYS = tuple(f.name for f in fields(Trajectory) if f.type == "np.ndarray")
 _HEADER = tuple(f.name for f in fields(Trajectory) if f.name not in _ARRAYS)
+_BALLS = ("ball_names", "ball_rotations", "ball_velocities")
 _TUPLES = tuple(f.name for f in fields(Trajectory) if f.type == "tuple[str, ...]")
 
 
@@ -170,9 +189,10 @@ def load_trajectory(path: str | Path) -> Trajectory:
         content = read_npz(path)
         header = json.loads(str(content["header"]))
         _check_version(header)
-        arrays = {name: np.asarray(content[name], dtype=np.float64) for name in _ARRAYS}
-        values: dict[str, Any] = {name: header[name] for name in _HEADER}
-        values.update({name: tuple(values[name]) for name in _TUPLES})
+        without = () if "ball_names" in header else _BALLS
+        arrays = {n: np.asarray(content[n], np.float64) for n in _ARRAYS if n not in without}
+        values: dict[str, Any] = {n: header[n] for n in _HEADER if n not in without}
+        values.update({n: tuple(values[n]) for n in _TUPLES if n not in without})
         return Trajectory(**values | arrays)
     except InvalidRequest as error:
         raise InvalidRequest(f"trajectory {str(path)!r}: {error}") from None
@@ -232,8 +252,14 @@ class TrajectoryRecorder:
             body_twists=self._stack("body_twists"),
             target_names=first.target_names,
             target_positions=self._stack("target_positions"),
+            **self._balls(first.ball_names),
             meta=meta or {},
         )
+
+    def _balls(self, names: tuple[str, ...]) -> dict[str, Any]:
+        if not names:
+            return {}
+        return {"ball_names": names, **{n: self._stack(n) for n in _BALLS[1:]}}
 
     def _stack(self, name: str) -> np.ndarray:
         return np.stack([getattr(state, name) for state in self._states])

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,24 +12,26 @@ from sim_bridge.errors import InvalidState, NotFound
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.types import SimState
 
+ODD_ROBOT = Path(__file__).parents[1] / "simulators" / "odd_robot" / "scenes" / "scene.xml"
 _SIMULATORS = {
     "mujoco": "so101",
     "gymnasium": "SO101PickPlace-v0",
     "sapien": "so101",
     "synthetic": "any",
+    "mujoco odd": str(ODD_ROBOT),
 }
 _VALUES = {
     "joint": ("joint_positions", "joint_velocities"),
     "body": ("body_poses", "body_twists"),
     "target": ("target_positions",),
+    "ball joint": ("ball_rotations", "ball_velocities"),
 }
 
 
 @pytest.fixture(scope="module", params=_SIMULATORS)
 def session(request):
-    simulator = open_simulator(
-        request.param, _SIMULATORS[request.param], image_width=64, image_height=48
-    )
+    name, task = request.param.partition(" ")[0], _SIMULATORS[request.param]
+    simulator = open_simulator(name, task, image_width=64, image_height=48)
     session = Session(simulator)
     session.begin(seed=3)
     middle = np.clip(0.1, simulator.spec.action.low, simulator.spec.action.high)
@@ -107,6 +110,17 @@ def test_quaternions_that_are_no_rotation(session, quaternion):
     _assert_refused(session, replace(state, body_poses=poses), InvalidState, "quaternion xyzw")
 
 
+@pytest.mark.parametrize("turn", [(0, 0, 0, 0), (0, 0, 0, 2)])
+def test_ball_joints_that_are_not_turned(session, turn):
+    state = _portable(session)
+    if not state.ball_names:
+        pytest.skip("a scene without ball joints")
+    turns = state.ball_rotations.copy()
+    turns[0] = turn
+    bad = replace(state, ball_rotations=turns)
+    _assert_refused(session, bad, InvalidState, "ball joint 'torso/wrist': quaternion xyzw")
+
+
 @pytest.mark.parametrize("damage", ["garbage", "cut", "broken memory"])
 def test_native_blocks_that_do_not_belong(session, damage):
     state = session.get_state()
@@ -131,7 +145,7 @@ def test_a_target_of_a_joint_without_position_control_is_left_alone(session):
 
 
 def _names(kind):
-    return f"{kind}_names"
+    return f"{kind.partition(' ')[0]}_names"
 
 
 def _damaged(block, damage):

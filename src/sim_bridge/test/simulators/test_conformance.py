@@ -3,12 +3,14 @@
 import importlib.util
 import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from sim_bridge.simulators.conformance import ConformanceCase, SimulatorConformance
 from sim_bridge.simulators.registry import open_simulator
 
+ODD_ROBOT = Path(__file__).parent / "odd_robot" / "scenes" / "scene.xml"
 _SMALL = {"image_width": 64, "image_height": 48}
 _NOISE = {"joint_noise": 0.1, "body_noise_m": 0.01}
 
@@ -30,6 +32,7 @@ CASES = {
         ("gym_aloha", _case("gymnasium-aloha", "gymnasium", "AlohaTransferCube-v0")),
         ("mujoco", _case("gymnasium-pusher", "gymnasium", "Pusher-v5")),
         ("mujoco", _case("mujoco", "mujoco", "so101", _NOISE)),
+        ("mujoco", _case("mujoco-odd", "mujoco", str(ODD_ROBOT), _NOISE)),
         ("sapien", _case("sapien", "sapien", "so101", _NOISE, **_PHYSX)),
         ("numpy", _case("synthetic", "synthetic", "cameras")),
         (

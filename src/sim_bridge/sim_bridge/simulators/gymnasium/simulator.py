@@ -60,6 +60,7 @@ class GymnasiumSimulator:
             robot_entities=robots,
             base_frames=bases,
             joints=self._scene.joint_specs(),
+            ball_joints=self._scene.ball_names,
             action=spaces.action_spec(
                 self._env.action_space,
                 preset.action_names,

@@ -38,6 +38,7 @@ def scene_spec(
         robot_entities=robots,
         base_frames=bases,
         joints=scene.joint_specs(),
+        ball_joints=scene.ball_names,
         action=action_spec(scene),
         observations=observation_specs(scene.state()),
         control_period_s=options.control_period_s,
@@ -93,11 +94,14 @@ def observation_specs(state: SimState) -> tuple[ArraySpec, ...]:
 
 
 def observe(state: SimState) -> dict[str, np.ndarray]:
-    """``joint_positions (n,)``, ``joint_velocities (n,)``, ``body_poses (m, 7)`` in state order."""
+    """``joint_positions (n,)``, ``joint_velocities (n,)``, ``body_poses (m, 7)`` in state order;
+    where there are ball joints, ``ball_rotations (b, 4)`` and ``ball_velocities (b, 3)`` too."""
+    balls = {"ball_rotations": state.ball_rotations, "ball_velocities": state.ball_velocities}
     return {
         "joint_positions": state.joint_positions,
         "joint_velocities": state.joint_velocities,
         "body_poses": state.body_poses,
+        **(balls if state.ball_names else {}),
     }
 
 

@@ -16,9 +16,11 @@ import mujoco
 import numpy as np
 
 from sim_bridge.errors import InvalidState
+from sim_bridge.model_names import body_names, joint_names
 from sim_bridge.safe_npz import read_npz
 from sim_bridge.types import JointSpec, LinkPoses, SimState
 
+_BALL = int(mujoco.mjtJoint.mjJNT_BALL)
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
@@ -35,6 +37,7 @@ _DERIVED = (
 _EXTRA = "extra."
 NATIVE_FORMAT = f"mujoco {mujoco.__version__}"
 
+_TURN_TO_XYZW, _TURN_TO_WXYZ = [1, 2, 3, 0], [3, 0, 1, 2]
 _TO_XYZW = [0, 1, 2, 4, 5, 6, 3]
 _TO_WXYZ = [0, 1, 2, 6, 3, 4, 5]
 
@@ -58,7 +61,9 @@ class MujocoScene:
         self.model = model
         self.data = data
         self._entities = dict(entities or {})
+        self._model_joints, self._model_bodies = joint_names(model), body_names(model)
         self._joints = self._single_axis_joints()
+        self._balls = self._ball_joints()
         self._bodies, self._body_ids = self._free_bodies()
         self._targets, self._actuators = self._position_targets()
         self.link_bodies = list(range(1, model.nbody))
@@ -71,6 +76,10 @@ class MujocoScene:
     @property
     def body_names(self) -> tuple[str, ...]:
         return self._bodies.names
+
+    @property
+    def ball_names(self) -> tuple[str, ...]:
+        return self._balls.names
 
     @property
     def joint_ids(self) -> list[int]:
@@ -94,7 +103,7 @@ class MujocoScene:
 
     def body_name(self, body: int) -> str:
         """``entity/body``; just ``entity`` for a single free body of the same name."""
-        name = self.model.body(body).name or f"body{body}"
+        name = self._model_bodies[body]
         root = int(self.model.body_rootid[body])
         entity = self._entity(root)
         if "/" in name or (body == root and entity == name):
@@ -102,7 +111,7 @@ class MujocoScene:
         return f"{entity}/{name}"
 
     def joint_name(self, joint: int) -> str:
-        name = self.model.joint(joint).name or f"joint{joint}"
+        name = self._model_joints[joint]
         if "/" in name:
             return name
         return f"{self._entity(int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))}/{name}"
@@ -119,7 +128,7 @@ class MujocoScene:
     def robots(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Entities that have joints, and the tf frame of each one's root body."""
         roots: dict[str, int] = {}
-        for joint in self.joint_ids:
+        for joint in self._of_type(_HINGE, _SLIDE, _BALL):
             name = self.joint_name(joint).split("/")[0]
             roots.setdefault(name, int(self.model.body_rootid[self.model.jnt_bodyid[joint]]))
         return tuple(roots), tuple(self.body_name(root) for root in roots.values())
@@ -137,6 +146,7 @@ class MujocoScene:
             body_names=self._bodies.names,
             body_poses=data.qpos[self._bodies.qpos][:, _TO_XYZW],
             body_twists=self._twists_to_world(data.qvel[self._bodies.dof]),
+            **self._ball_state(),
             target_names=self._targets,
             target_positions=data.ctrl[self._actuators],
             native_format=NATIVE_FORMAT if native else "",
@@ -188,7 +198,7 @@ class MujocoScene:
         return self._scratch
 
     def _entity(self, root: int) -> str:
-        name = self.model.body(root).name or f"body{root}"
+        name = self._model_bodies[root]
         return self._entities.get(name, name.split("/")[0])
 
     def _of_type(self, *types: int) -> list[int]:
@@ -201,6 +211,23 @@ class MujocoScene:
             self.model.jnt_qposadr[joints].astype(int),
             self.model.jnt_dofadr[joints].astype(int),
         )
+
+    def _ball_joints(self) -> _Addresses:
+        joints = self._of_type(_BALL)
+        return _Addresses(
+            tuple(self.joint_name(j) for j in joints),
+            self.model.jnt_qposadr[joints].astype(int)[:, None] + np.arange(4),
+            self.model.jnt_dofadr[joints].astype(int)[:, None] + np.arange(3),
+        )
+
+    def _ball_state(self) -> dict[str, Any]:
+        if not self._balls.names:
+            return {}
+        return {
+            "ball_names": self._balls.names,
+            "ball_rotations": self.data.qpos[self._balls.qpos][:, _TURN_TO_XYZW],
+            "ball_velocities": self.data.qvel[self._balls.dof],
+        }
 
     def _free_bodies(self) -> tuple[_Addresses, np.ndarray]:
         joints = self._of_type(_FREE)
@@ -220,6 +247,7 @@ class MujocoScene:
             if int(model.actuator_biastype[a]) == _POSITION_BIAS
             and int(model.actuator_trntype[a]) == _JOINT_TRANSMISSION
             and model.actuator_biasprm[a, 1] != 0
+            and int(model.jnt_type[model.actuator_trnid[a, 0]]) in (_HINGE, _SLIDE)
         ]
         names = tuple(self.joint_name(int(model.actuator_trnid[a, 0])) for a in chosen)
         return names, np.array(chosen, dtype=int)
@@ -253,6 +281,7 @@ class MujocoScene:
             ):
                 self._write_body(i, pose, twist)
                 changed = True
+        changed |= self._write_balls(state, now)
         changed |= self._write_targets(state, now)
         return changed
 
@@ -263,6 +292,21 @@ class MujocoScene:
         mujoco.mju_rotVecQuat(angular, np.asarray(twist[3:], dtype=float), inverse)
         self.data.qpos[self._bodies.qpos[index]] = wxyz
         self.data.qvel[self._bodies.dof[index]] = np.concatenate([twist[:3], angular])
+
+    def _write_balls(self, state: SimState, now: SimState) -> bool:
+        changed = False
+        for name, turn, rate in zip(
+            state.ball_names, state.ball_rotations, state.ball_velocities, strict=True
+        ):
+            i = now.ball_names.index(name)
+            if not (
+                np.array_equal(turn, now.ball_rotations[i])
+                and np.array_equal(rate, now.ball_velocities[i])
+            ):
+                self.data.qpos[self._balls.qpos[i]] = np.asarray(turn)[_TURN_TO_WXYZ]
+                self.data.qvel[self._balls.dof[i]] = rate
+                changed = True
+        return changed
 
     def _write_targets(self, state: SimState, now: SimState) -> bool:
         changed = False
