@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +15,7 @@ from pathlib import Path
 from sim_bridge.processes import supervise
 from sim_bridge.processes.domains import free_domain_id
 
-__all__ = ["Process", "free_domain_id", "wait_until"]
+__all__ = ["Process", "free_domain_id", "wait_until", "free_tcp_port"]
 
 
 def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> object:
@@ -81,3 +84,14 @@ class Process:
         patience = supervise.STANDALONE._replace(interrupt_s=timeout_s)
         supervise.end([self._process], patience)
         return self._process.returncode
+
+
+def free_tcp_port() -> int:
+    """A port below those that the system gives to outgoing connections: a client that tries again
+    and again to reach a server that is gone can then never connect to itself."""
+    for _ in range(100):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free TCP port between 20000 and 32000")

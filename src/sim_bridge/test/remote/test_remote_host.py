@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.processes.testing import Process, free_tcp_port, wait_until
 from sim_bridge.remote import profiles as remote_host_profiles
 from sim_bridge.remote.agent import SESSION_VARIABLE
 from sim_bridge.remote.host import BridgeDied, HostUnreachable, RemoteHost, RemoteHostError
@@ -41,7 +41,7 @@ def ssh(tmp_path_factory, cache):
     if not (sshd and shutil.which("ssh")):
         pytest.skip("needs Debian's openssh-server and openssh-client")
     folder = tmp_path_factory.mktemp("ssh")
-    port = _free_port()
+    port = free_tcp_port()
     server = _server_config(folder, port, cache)
     command = [sshd, "-D", "-e", "-f", server]
     with contextlib.ExitStack() as stack:
@@ -141,12 +141,6 @@ def _bridge(cache):
     """The one running bridge process; the launcher's command line ends in arguments."""
     (pid,) = _commands(_started(cache), "lib/sim_bridge/sim_bridge")
     return pid
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _listens(port):

@@ -169,7 +169,10 @@ def _world(body="", actuator="", rest=""):
             _world("<joint name='i'/><joint name='j' axis='1 0 0'/>", "<position joint='i'/>"),
             "'b' has 2 joints",
         ),
-        (_world("<joint name='j'/>", "<motor name='m' joint='j'/>"), "actuator 'm' is no position"),
+        (
+            _world("<joint name='j'/>", "<motor name='m' joint='j'/>"),
+            "actuator 'm' is not a position actuator",
+        ),
         (
             _world(
                 "<joint name='j'/>",

@@ -12,7 +12,6 @@ import contextlib
 import http.server
 import io
 import json
-import socket
 import threading
 import time
 
@@ -25,7 +24,7 @@ from policy_node.policies.servers import groot_http, groot_zmq
 from policy_node.policies.servers.address import parse_server_address
 from policy_node.policies.servers.encodings import arrays_json
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.processes.testing import wait_until
+from sim_bridge.processes.testing import free_tcp_port, wait_until
 from sim_bridge.types import Observation
 
 MODALITIES = {
@@ -34,12 +33,6 @@ MODALITIES = {
     "action": {"delta_indices": list(range(4)), "modality_keys": ["single_arm", "gripper"]},
     "language": {"delta_indices": [0], "modality_keys": ["annotation.human.task_description"]},
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def observation() -> Observation:
@@ -251,7 +244,7 @@ def test_slow_server_times_out_and_the_socket_is_made_anew_protocol_fake():
 
 def test_server_gone_in_mid_inference_is_waited_for_protocol_fake():
     """It dies while it thinks, another starts on the same port: the observation is sent again."""
-    port = free_port()
+    port = free_tcp_port()
     thinking = threading.Event()
 
     def never(data):
@@ -306,8 +299,8 @@ def test_state_that_names_do_not_settle_asks_for_a_map_protocol_fake():
 
 def test_nobody_there():
     with pytest.raises(OperationFailed, match="no groot_zmq server answers"):
-        connect(free_port(), "?give_up_s=0.3")
-    address = parse_server_address(f"http://127.0.0.1:{free_port()}?give_up_s=0.3")
+        connect(free_tcp_port(), "?give_up_s=0.3")
+    address = parse_server_address(f"http://127.0.0.1:{free_tcp_port()}?give_up_s=0.3")
     with pytest.raises(OperationFailed, match="no groot_http server answers"):
         groot_http.open_source(address)
 

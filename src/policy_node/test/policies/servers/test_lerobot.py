@@ -27,7 +27,7 @@ from policy_node.policies.servers import lerobot_messages as messages
 from policy_node.policies.servers.address import parse_server_address
 from policy_node.policies.servers.lerobot import open_source
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.processes.testing import Process, free_tcp_port, wait_until
 from sim_bridge.safe_pickle import Record, dumps
 from sim_bridge.types import Observation
 
@@ -77,12 +77,6 @@ serve(PolicyServerConfig(host="127.0.0.1", port=int(port), fps=30))
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -115,7 +109,7 @@ def lerobot_server(folder: Path, port: int):
 
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("act"), free_port()
+    folder, port = tmp_path_factory.mktemp("act"), free_tcp_port()
     with lerobot_server(folder, port):
         yield port, folder
 
@@ -168,7 +162,7 @@ def test_unknown_policy_type_is_the_servers_word_real_peer(real_server):
 
 
 def test_restarted_server_is_told_the_policy_again_real_peer(tmp_path):
-    port = free_port()
+    port = free_tcp_port()
     options = {"policy_type": "act", "pretrained": tmp_path, "actions_per_chunk": 6}
     with lerobot_server(tmp_path, port):
         policy = open_source(address(port, **options, timeout_s=60, give_up_s=100)).for_client("x")
@@ -344,4 +338,4 @@ def test_what_the_address_must_say():
     with pytest.raises(InvalidRequest, match="needs the option policy_type"):
         open_source(parse_server_address("grpc://127.0.0.1:1"))
     with pytest.raises(OperationFailed, match="no lerobot server answers"):
-        open_source(address(free_port(), policy_type="act", pretrained="x", give_up_s=0.3))
+        open_source(address(free_tcp_port(), policy_type="act", pretrained="x", give_up_s=0.3))

@@ -17,7 +17,7 @@ from websockets.sync.server import serve
 from policy_node.policies.servers.address import parse_server_address
 from policy_node.policies.servers.openpi import open_source
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed, TimedOut
-from sim_bridge.processes.testing import Process, wait_until
+from sim_bridge.processes.testing import Process, free_tcp_port, wait_until
 from sim_bridge.types import Observation
 
 REAL_SERVER = """
@@ -37,12 +37,6 @@ class Policy:
 metadata = {"policy_type": "ramp"}
 WebsocketPolicyServer(Policy(), "127.0.0.1", int(sys.argv[1]), metadata).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def listening(port: int) -> bool:
@@ -66,7 +60,7 @@ def real_server(tmp_path):
     pytest.importorskip("openpi_server", reason="openpi-server is not installed")
     script = tmp_path / "server.py"
     script.write_text(textwrap.dedent(REAL_SERVER))
-    port = free_port()
+    port = free_tcp_port()
 
     def start() -> Process:
         return Process(
@@ -255,4 +249,4 @@ def test_key_map_is_checked_against_metadata_protocol_fake():
 
 def test_nobody_there_says_what_to_check():
     with pytest.raises(OperationFailed, match="no openpi server answers at ws://127.0.0.1"):
-        open_source(parse_server_address(f"ws://127.0.0.1:{free_port()}?give_up_s=0.3"))
+        open_source(parse_server_address(f"ws://127.0.0.1:{free_tcp_port()}?give_up_s=0.3"))
