@@ -52,9 +52,15 @@ class RolloutParameters(ExecutionSettings):
         above=0.0,
     )
     max_holds: int = parameter(50, "steps in a row that the robot may hold", low=0)
+    give_up_s: float = parameter(
+        60.0,
+        "how long the policy may give no good answer before the goal fails [s]; calls, retries "
+        "and holds are counted",
+        above=0.0,
+    )
 
     def camera_names(self) -> list[str]:
         return [name.strip() for name in self.cameras.split(",") if name.strip()]
 
     def steadiness(self) -> Steadiness:
-        return Steadiness(self.patience_s, self.max_holds)
+        return Steadiness(self.patience_s, self.max_holds, self.give_up_s)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 import uuid
 from dataclasses import replace
 
@@ -33,6 +35,7 @@ class PolicyClient:
         self._action: ActionSpec | None = None
         self._options = ""
         self._timeout_s = timeout_s
+        self._limit_s = math.inf
         self._jpeg = jpeg
         self._infer = Caller(node, srv.InferChunk, names.INFER_CHUNK)
         self._reset = Caller(node, srv.ResetPolicy, names.RESET_POLICY)
@@ -76,10 +79,16 @@ class PolicyClient:
         self._infer.destroy()
         self._reset.destroy()
 
+    def limit_call(self, limit_s: float) -> None:
+        """Calls from now on take at most ``limit_s``, and never longer than ``timeout_s``."""
+        self._limit_s = limit_s
+
     def _call(self, caller: Caller, request):
-        if not caller.wait_for_service(self._timeout_s):
-            raise TimedOut(f"no policy node: nobody serves {caller.name}")
-        response = caller.call(request, self._timeout_s)
+        bound_s = min(self._timeout_s, self._limit_s)
+        end_s = time.monotonic() + bound_s
+        if not caller.wait_for_service(bound_s):
+            raise TimedOut(f"no policy node: nobody serves {caller.name} within {bound_s:.1f} s")
+        response = caller.call(request, max(0.0, end_s - time.monotonic()))
         if response.result.code != OK:
             raise error_for(response.result.code, response.result.message)
         return response

@@ -346,39 +346,54 @@ def _node(stack: ExitStack, domain_id: int, name: str) -> Node:
     return Node(name, context=context)
 
 
-def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
-    """Killed in mid-episode and started again: the observation is sent again, the episode ends."""
+@contextlib.contextmanager
+def _rollout_of_a_killed_policy(folder: Path, **parameters: float):
+    """Goals, a goal under way whose policy node was just killed, and how to start another."""
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
-    context = Context()
-    rclpy.init(context=context, domain_id=int(env["ROS_DOMAIN_ID"]))
-    node = Node("test", context=context)
+    words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
 
     def policy_process(name):
-        return Process.module("policy_node", log=tmp_path / name, env=env)
+        return Process.module("policy_node", log=folder / name, env=env)
 
     with (
-        Process.module("sim_bridge", log=tmp_path / "bridge", env=env),
+        ExitStack() as stack,
+        Process.module("sim_bridge", log=folder / "bridge", env=env),
         policy_process("first") as first,
         Process.module(
-            "policy_node.rollout",
-            "--ros-args", "-p", "patience_s:=60.0", "-p", "inference_timeout_s:=1.0",
-            log=tmp_path / "rollout", env=env,
-        ) as rollout,
-    ):  # fmt: skip
+            "policy_node.rollout", "--ros-args", *words, log=folder / "rollout", env=env
+        ),
+    ):
+        node = _node(stack, int(env["ROS_DOMAIN_ID"]), "test")
+        stack.callback(node.destroy_node)
         goals = Goals(node)
-        handle = goals.send(episodes=1, output_directory=str(tmp_path / "out"))
+        handle = goals.send(episodes=1, output_directory=str(folder / "out"))
         goals.spin_until(lambda: goals.feedback and goals.feedback[-1].step > 10, "step 10")
         first.signal(signal.SIGKILL)
         first.wait(DEADLINE_S)
+        yield goals, handle, policy_process
+
+
+def test_an_episode_survives_the_death_of_the_policy_node(tmp_path):
+    """Killed in mid-episode and started again: the observation is sent again, the episode ends."""
+    with _rollout_of_a_killed_policy(tmp_path, patience_s=60.0, inference_timeout_s=1.0) as killed:
+        goals, handle, policy_process = killed
         with policy_process("second"):
             result = goals.result(handle)
-    node.destroy_node()
-    context.try_shutdown()
-    assert result.result.code == 1, rollout.output()
+    assert result.result.code == 1, (tmp_path / "rollout").read_text()
     assert result.episodes[0].success
     line = json.loads((tmp_path / "out" / "episodes.jsonl").read_text())
     assert line["retries"] >= 1 and line["errors"]["TimedOut"] == line["retries"]
     assert line["held_steps"] == 0
+
+
+def test_a_goal_whose_policy_node_died_ends_within_its_bound(tmp_path):
+    parameters = {"patience_s": 1.0, "inference_timeout_s": 30.0, "give_up_s": 4.0}
+    with _rollout_of_a_killed_policy(tmp_path, **parameters) as (goals, handle, _):
+        started = time.monotonic()
+        result = goals.result(handle)
+        assert time.monotonic() - started < 4.0 + 4.0  # the bound, and a busy machine
+    assert result.result.code == TimedOut.code
+    assert "give_up_s 4" in result.result.message
 
 
 def _panda(folder: Path) -> Path:

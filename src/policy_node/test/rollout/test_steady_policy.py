@@ -85,7 +85,7 @@ def test_nonsense_makes_the_robot_hold_its_last_command(steady, arm_observation)
     np.testing.assert_array_equal(policy.infer(arm_observation(step=4)), CHUNK)
     report = policy.report()
     assert report["held_steps"] == 2 and report["errors"] == {"OperationFailed": 2}
-    assert report["last_error"] == "nan" and not clock.slept
+    assert report["last_error"] == "nan" and clock.slept == [0.05, 0.1]
 
 
 def test_without_a_command_so_far_the_robot_holds_where_it_is(steady, arm_observation):
@@ -97,12 +97,64 @@ def test_patience_ends_in_a_hold_and_holds_end_in_the_error(steady, arm_observat
     policy, scripted, clock = steady(TimedOut("silent"), patience_s=1.0, max_holds=2)
     for step in range(2):
         assert policy.infer(arm_observation(step=step)).shape == (1, 3)
-    assert clock.now <= 2.0
-    with pytest.raises(TimedOut, match=r"silent \(held 2 steps in a row\)"):
+    assert clock.now <= 2.1
+    with pytest.raises(TimedOut, match=r"silent \(held 2 steps in a row, .* max_holds is 2"):
         policy.infer(arm_observation(step=2))
     scripted.answers = [CHUNK]
     policy.reset(seed=1)
     assert policy.report()["held_steps"] == 0
+
+
+@pytest.mark.parametrize("error", [TimedOut("silent"), Busy("full"), OperationFailed("nan")])
+def test_one_deadline_counts_calls_retries_pauses_and_holds(
+    steady, arm_observation, error, monkeypatch
+):
+    """Each call of a silent policy takes as long as it may."""
+    policy, scripted, clock = steady(error, max_holds=1000, patience_s=20.0, give_up_s=60.0)
+    limits = []
+    policy._limit_call = limits.append
+    answer = scripted.infer
+
+    def infer(observation):
+        if isinstance(error, TimedOut):
+            clock.now += min(30.0, limits[-1])
+        return answer(observation)
+
+    monkeypatch.setattr(scripted, "infer", infer)
+    with pytest.raises(type(error), match=r"no answer for (59|60)\.\d s; .* give_up_s 60\)"):
+        for step in range(1000):
+            policy.infer(arm_observation(step=step))
+    assert 58.9 < clock.now <= 60.001
+    assert all(0 < limit <= 60.0 for limit in limits)
+
+
+def test_a_server_that_fails_at_once_burns_neither_holds_nor_the_log(
+    steady, arm_observation, caplog
+):
+    policy, scripted, clock = steady(OperationFailed("no such key"))
+    with pytest.raises(OperationFailed, match="held 50 steps in a row"):
+        for step in range(51):
+            policy.infer(arm_observation(step=step))
+    assert clock.now > 40.0
+    assert len(caplog.records) <= 12
+    assert "step 0: holding, because no such key" in caplog.text
+
+
+def test_trouble_that_ended_is_not_held_against_the_next_one(steady, arm_observation):
+    policy, scripted, clock = steady(OperationFailed("nan"), CHUNK, give_up_s=1.0)
+    for step in range(20):
+        scripted.answers = [OperationFailed("nan"), CHUNK]
+        assert policy.infer(arm_observation(step=2 * step)).shape == (1, 3)
+        np.testing.assert_array_equal(policy.infer(arm_observation(step=2 * step + 1)), CHUNK)
+        clock.now += 0.5
+
+
+def test_holding_can_be_stopped(steady, arm_observation):
+    policy, _, _ = steady(OperationFailed("nan"))
+    policy.infer(arm_observation())
+    policy._should_stop = lambda: True
+    with pytest.raises(Canceled, match="stopped while the robot held: nan"):
+        policy.infer(arm_observation(step=1))
 
 
 def test_what_waiting_will_not_mend_passes_through(steady, arm_spec, arm_observation):

@@ -86,7 +86,7 @@ class Caller:
                         raise TimedOut(f"{self.name} went away while it was asked")
                 elif answered == sequence:
                     return response
-        raise TimedOut(f"no answer from {self.name} within {timeout_s:g} s")
+        raise TimedOut(f"no answer from {self.name} within {timeout_s:.3g} s")
 
     def _call_with_executor(self, request: Any, timeout_s: float) -> Any:
         self._group.attached = True
@@ -97,7 +97,7 @@ class Caller:
             self._watch()
         if not future.done():
             self._client.remove_pending_request(future)
-            raise TimedOut(f"no answer from {self.name} within {timeout_s:g} s")
+            raise TimedOut(f"no answer from {self.name} within {timeout_s:.3g} s")
         return future.result()
 
     def destroy(self) -> None:
@@ -158,7 +158,7 @@ class Receiver:
             if message is not None:
                 return message
             self._watch()
-        raise TimedOut(f"nothing on {self._subscription.topic_name} within {timeout_s:g} s")
+        raise TimedOut(f"nothing on {self._subscription.topic_name} within {timeout_s:.3g} s")
 
     def _poll(self, timeout_s: float) -> Any:
         if not HAVE_WAIT_SET:
