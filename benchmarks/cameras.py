@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from camera_peers import KINDS
 from rows import Row, percentiles
-from tqdm import tqdm
 
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import Stage
 
 _CAMERAS, _RATE_HZ, _SIZE = 3, 30, (640, 480)
 _LATENCY_BUDGET_MS = 33.0
@@ -84,11 +84,10 @@ def _ours(frames: int, folder: Path) -> list[float]:
 
 def _follow(process: Process, frames: int, label: str) -> None:
     """A progress bar for a process that takes ``frames`` at the rate, after its own start-up."""
-    with tqdm(total=frames, desc=f"3 cameras, {label}", leave=False) as bar:
+    with Stage(f"3 cameras, {label}", "frame", frames, keep=False) as stage:
         while process.running:
             lines = process.output().split()
-            bar.n = int(lines[-1]) if lines and lines[-1].isdigit() else 0
-            bar.refresh()
+            stage.reach(int(lines[-1]) if lines and lines[-1].isdigit() else 0)
             time.sleep(0.2)
     _check(process)
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from rows import Row, row
-from tqdm import tqdm
 
 from policy_node.execution.asynchronous import Asynchronous
 from policy_node.execution.open_loop import OpenLoop
 from policy_node.execution.realtime import RealTimeChunking
 from policy_node.execution.strategy import Strategy
 from policy_node.policy import PolicySpec
+from sim_bridge.progress import Stage
 from sim_bridge.types import Observation
 
 WANTED_RATIO = 1.8
@@ -96,11 +96,11 @@ def compare(
     robot = Robot(rate_hz)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in strategies}
     # Taking turns spreads what else happens on the machine over all of them.
-    with tqdm(total=repeats * len(strategies), desc=f"{rate_hz:g} Hz", leave=False) as progress:
+    with Stage(f"{rate_hz:g} Hz", "run", repeats * len(strategies), keep=False) as stage:
         for _ in range(repeats):
             for name, strategy in strategies.items():
                 runs[name].append(robot.run(strategy, steps))
-                progress.update()
+                stage.advance()
     results = {name: _median_run(of_strategy) for name, of_strategy in runs.items()}
     sooner = {
         name: results[name]["episode_s"] / results["asynchronous"]["episode_s"]

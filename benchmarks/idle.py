@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psutil
 from rows import Row, row
-from tqdm import tqdm
 
 from sim_bridge.client.env import RemoteEnv
 from sim_bridge.processes.testing import Process, free_domain_id
+from sim_bridge.progress import track
 
 _BUDGET_PERCENT = 2.0
 
@@ -33,5 +33,5 @@ def _percent_each_second(process: psutil.Process, seconds: int) -> list[float]:
     process.cpu_percent()
     return [
         process.cpu_percent(interval=1.0)
-        for _ in tqdm(range(seconds), desc="an idle bridge", leave=False)
+        for _ in track(range(seconds), "an idle bridge", "second", keep=False)
     ]

@@ -22,7 +22,6 @@ from rclpy.node import Node
 from rows import Row, row
 from sim_interfaces import msg as m
 from sim_interfaces import srv
-from tqdm import tqdm
 
 from mujoco_mirror.drawing.framing import frame
 from mujoco_mirror.drawing.quality import quality_named
@@ -31,6 +30,7 @@ from mujoco_mirror.model.mirror import Mirror
 from sim_bridge import names
 from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import track
 from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Caller
 from sim_bridge.ros.convert import to_state_msg
@@ -57,7 +57,7 @@ def _state_to_pixels(rounds: int) -> Row:
     trajectory, ours, bare = load_trajectory(_TRAJECTORY), [], []
     with tempfile.TemporaryDirectory() as folder, _mirror(Path(folder)) as graph:
         draw = _bare_renderer(trajectory)
-        for turn in tqdm(range(rounds), desc="state to pixels", leave=False, disable=None):
+        for turn in track(range(rounds), "state to pixels", "round", keep=False):
             ours += _filmed(*graph, trajectory, turn + 1, f"{folder}/{turn}", draw, bare)
         draw(None)
     budget = float(np.median(bare)) + _OVER_BARE_MS

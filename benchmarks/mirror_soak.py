@@ -25,10 +25,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from sim_interfaces import msg as m
 from tf2_msgs.msg import TFMessage
-from tqdm import tqdm
 
 from sim_bridge import names
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import track
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert import to_state_msg, to_transforms
 from sim_bridge.trajectories.trajectory import load_trajectory
@@ -121,7 +121,7 @@ def _publish(
         return received[0]
 
     wait_until(publish_next, 120.0, "the first picture")
-    for _ in tqdm(range(int(options.minutes * 60)), desc="mirroring", unit="s", disable=None):
+    for _ in track(range(int(options.minutes * 60)), "mirroring", "second"):
         until = time.monotonic() + 1.0
         while time.monotonic() < until:
             publish_next()

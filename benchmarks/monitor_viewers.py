@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 from rows import Row, row
-from tqdm import tqdm
 
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import track
 
 _RATE_HZ = 30.0
 _BUDGET_PERCENT = 10.0
@@ -41,7 +41,7 @@ def measure(rounds: int = 8, seconds: float = 6.0) -> list[Row]:
         address = re.search(r"http(://\S+)/#token=", monitor.output()).group(1)
         stack.enter_context(_viewer(address, folder / "first"))
         process, added = psutil.Process(monitor.pid), []
-        for turn in tqdm(range(rounds), desc="one viewer, then two", leave=False):
+        for turn in track(range(rounds), "one viewer, then two", "round", keep=False):
             alone = _load(process, seconds)
             with _viewer(address, folder / f"second-{turn}"):
                 added.append(100.0 * (_load(process, seconds) / alone - 1.0))

@@ -30,10 +30,10 @@ from policy_clients import Asker
 from rclpy.context import Context
 from rclpy.node import Node
 from rows import Row, row
-from tqdm import tqdm
 
 from policy_node.rollout.policy_client import PolicyClient
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import track
 from sim_bridge.types import Observation
 
 _CLIENTS = 4
@@ -93,7 +93,7 @@ def _round_trips(stack: contextlib.ExitStack, folder: Path, turns: int) -> dict[
         "bare ROS service": Asker(policy_clients.bare_service, domain_id, default),
     }
     samples: dict[str, list[float]] = {who: [] for who in askers}
-    for block in tqdm(range(1 + turns // _BLOCK), desc="round trips", leave=False):
+    for block in track(range(1 + turns // _BLOCK), "round trips", "block", keep=False):
         for who, asker in askers.items():
             taken_ms = asker.block(_BLOCK)
             samples[who] += taken_ms if block else []

@@ -21,7 +21,6 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rows import Row, row
 from sim_interfaces import srv
-from tqdm import tqdm
 
 from mujoco_mirror.drawing.view import View, ViewSettings
 from mujoco_mirror.recording.recording import write_png
@@ -30,6 +29,7 @@ from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.model_files import resolve_uri
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import track
 from sim_bridge.ros.calls import Caller
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import SimState
@@ -50,7 +50,7 @@ def measure(repeats: int = 5) -> list[Row]:
         client, record = stack.enter_context(_graph(folder))
         states = _states(client, trajectory)
         view = stack.enter_context(View(resolve_uri(_MODEL), ViewSettings()))
-        for index in tqdm(range(repeats), desc="replay with video", leave=False, disable=None):
+        for index in track(range(repeats), "replay with video", "round", keep=False):
             simulate = _timed(lambda: _replay(client, trajectory))
             draw = _draw_alone(states, view, folder / f"alone-{index}.mp4")
             both = _timed(lambda i=index: _filmed(client, record, trajectory, folder / f"{i}"))

@@ -30,10 +30,10 @@ import numpy as np
 from bare_service import LENGTHS, StepClient
 from peers import KINDS, PeerClient, rest_action
 from rows import Row, row
-from tqdm import tqdm
 
 from sim_bridge.client.env import RemoteEnv
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
+from sim_bridge.progress import track
 
 _SCENE = ("mujoco", "so101")  # 0.3 ms of physics a step
 _TASK = ("gymnasium", "SO101PickPlace-v0")  # 5 ms of physics a step
@@ -90,7 +90,7 @@ def _alternate(
     samples: dict[str, list[Call]] = {"ours": [], **{kind: [] for kind in peers}}
     calls = max(1, _BLOCK // length)
     blocks = turns // calls
-    for block in tqdm(range(blocks + 1), desc=f"{length} step(s) a call", leave=False):
+    for block in track(range(blocks + 1), f"{length} step(s) a call", "block", keep=False):
         env.reset(seed=0)
         measured = {"ours": _block(partial(_step_ours, env), actions, calls)}
         for kind, peer in peers.items():

@@ -8,10 +8,9 @@ Leaves the trajectory, a video of it and its last picture in --output.
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mujoco_mirror.recording import film
 from policy_node.policies.registry import open_policy
+from sim_bridge.progress import Stage
 from sim_bridge.remote.host import RemoteHost
 from sim_bridge.trajectories.trajectory import TrajectoryRecorder
 
@@ -44,14 +43,14 @@ def collect(env, policy, seed, max_steps):
     policy.reset(seed)
     recorder = TrajectoryRecorder(env.sim_spec, seed, env.get_state())
     done, info = False, {"success": False}
-    with tqdm(total=max_steps, desc="collecting", unit="step") as bar:
-        while not done and bar.n < max_steps:
+    with Stage("collecting", "step", max_steps) as stage:
+        while not done and stage.count < max_steps:
             for action in policy.infer(env.last_observation):
                 _, reward, terminated, truncated, info = env.step(action)
                 recorder.add(action, env.get_state(), reward)
-                bar.update()
+                stage.advance()
                 done = terminated or truncated
-                if done or bar.n >= max_steps:
+                if done or stage.count >= max_steps:
                     break
     return recorder.finish(info["success"])
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from tqdm import tqdm
 
 from mujoco_mirror.fidelity.errors import Limits, check_episode
 from mujoco_mirror.model.map_rules import load_rules
@@ -20,6 +19,7 @@ from mujoco_mirror.model.mirror import Mirror
 from sim_bridge.entry import exit_status
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import resolve_uri
+from sim_bridge.progress import track
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
@@ -70,7 +70,7 @@ def _check(name: str, options: argparse.Namespace, trajectory: Trajectory, limit
         rules = load_rules(options.map_rules) if options.map_rules else None
         mirror = Mirror(mujoco.MjModel.from_xml_path(str(path)), rules)
         steps = episode(simulator, trajectory)
-        progress = tqdm(steps, total=trajectory.num_states, desc=name, unit="step", leave=False)
+        progress = track(steps, name, "step", trajectory.num_states, keep=False)
         table, joint_error = check_episode(mirror, progress)
     finally:
         simulator.close()

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mujoco_mirror.drawing.overlay import state_overlay
 from mujoco_mirror.drawing.quality import AUTO, QUALITIES
@@ -19,6 +18,7 @@ from mujoco_mirror.recording.recording import Recording
 from sim_bridge.entry import exit_status
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.model_files import resolve_uri
+from sim_bridge.progress import track
 from sim_bridge.trajectories.trajectory import SUFFIX, load_trajectory
 from sim_bridge.types import SimState
 
@@ -88,7 +88,7 @@ def film(options: argparse.Namespace) -> list[str]:
     with View(resolve_uri(uri), settings, rules) as view:
         recording = Recording(options.output, *view.frame_size, _period(states))
         # A trajectory's first state is the reset; a bag may start in the middle of an episode.
-        for state in tqdm(states, desc="drawing", unit="frame"):
+        for state in track(states, "drawing", "frame"):
             if state.step == 0 or not recording.wants(state.episode, state.step):
                 continue
             overlay = state_overlay(state) if options.overlay else None

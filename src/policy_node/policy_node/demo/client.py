@@ -17,7 +17,7 @@ from rclpy.node import Node
 from sim_interfaces.action import Rollout
 
 from policy_node.demo.graph import DemoGraph, mirror_summary
-from policy_node.demo.report import DemoOutcome, DemoProgress, summary, table
+from policy_node.demo.report import DemoOutcome, EpisodeStages, summary, table
 from policy_node.rollout.episodes import step_limit
 from sim_bridge.errors import OK, BridgeError
 from sim_bridge.output import check_folder, prepare_folder, writing
@@ -95,13 +95,8 @@ class Demo:
             max_steps=limit,
             output_directory=str(self._folder),
         )
-        progress = DemoProgress(p.episodes, limit)
-        try:
-            result = self._graph.run_rollout(
-                goal, lambda f: progress.update(f.episode, f.step, f.fps)
-            )
-        finally:
-            progress.close()
+        with EpisodeStages(p.episodes, limit) as stages:
+            result = self._graph.run_rollout(goal, lambda f: stages.show(f.episode, f.step))
         policy, description = (p.policy, "") if p.policy else self._graph.served_policy()
         return DemoOutcome(
             spec=spec,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-import sys
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, TextIO
-
-from tqdm import tqdm
+from typing import Any
 
 from policy_node.rollout.episodes import episode_line
+from sim_bridge.progress import Stage
 from sim_bridge.types import EpisodeResult, SimSpec
-
-_LINE_EVERY_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -118,31 +115,26 @@ def _mirror_text(mirror: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-class DemoProgress:
-    """A bar on a terminal, a line now and then elsewhere."""
+class EpisodeStages(contextlib.AbstractContextManager):
+    """Shows each episode as a stage of its own."""
 
-    def __init__(self, episodes: int, max_steps: int, stream: TextIO = sys.stderr) -> None:
-        self._episodes = episodes
-        self._stream = stream
-        self._bar = tqdm(total=max_steps or None, unit="step", file=stream, leave=False,
-                         disable=not stream.isatty())  # fmt: skip
+    def __init__(self, episodes: int, max_steps: int) -> None:
+        self._episodes, self._max_steps = episodes, max_steps
         self._episode = -1
-        self._said = 0
+        self._stages = contextlib.ExitStack()
 
-    def update(self, episode: int, step: int, fps: float) -> None:
+    def show(self, episode: int, step: int) -> None:
         """``step`` control steps were taken in ``episode`` (from 0)."""
-        title = f"episode {episode + 1}/{self._episodes}"
         if episode != self._episode:
-            self._episode, self._said = episode, 0
-            self._bar.reset()
-            self._bar.set_description(title)
-        self._bar.update(step - self._bar.n)
-        if self._bar.disable and step - self._said >= _LINE_EVERY_STEPS:
-            self._said = step
-            print(f"{title}: step {step}, {fps:.1f} steps/s", file=self._stream, flush=True)
+            self._stages.close()
+            name = f"episode {episode + 1}/{self._episodes}"
+            self._stage = Stage(name, "step", self._max_steps, keep=False)
+            self._stages.enter_context(self._stage)
+            self._episode = episode
+        self._stage.reach(step)
 
-    def close(self) -> None:
-        self._bar.close()
+    def __exit__(self, *_: object) -> None:
+        self._stages.close()
 
 
 def _version(package: str) -> str:

@@ -9,9 +9,9 @@ import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from tqdm import tqdm
 
 from sim_bridge.client.bridge_client import BridgeClient
+from sim_bridge.progress import track
 from sim_bridge.types import SimSpec
 
 _CONNECT_TIMEOUT_S = 90.0
@@ -59,6 +59,6 @@ def connected(
         for namespace in namespaces:
             bridges.append(BridgeConnection(namespace, context))
             stack.callback(bridges[-1].close)
-        for bridge in tqdm(bridges, desc="connecting", unit="simulator", leave=False):
+        for bridge in track(bridges, "connecting", "simulator", keep=False):
             bridge.connect(check)
         yield bridges

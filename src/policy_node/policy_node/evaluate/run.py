@@ -16,7 +16,6 @@ from typing import Any
 
 from rclpy.context import Context
 from rclpy.node import Node
-from tqdm import tqdm
 
 from policy_node.evaluate.connection import BridgeConnection, connected
 from policy_node.evaluate.settings import EvaluationSettings, parse
@@ -32,6 +31,7 @@ from sim_bridge.entry import exit_status
 from sim_bridge.errors import BridgeError, OperationFailed
 from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
+from sim_bridge.progress import Stage
 from sim_bridge.types import SimSpec
 
 _POLL_S = 0.5
@@ -179,8 +179,8 @@ def _collect(
     check: Callable[[], None],
 ) -> None:
     done = settings.episodes - count
-    desc = "collecting" if settings.trajectories else "evaluating"
-    with tqdm(total=settings.episodes, initial=done, desc=desc, unit="episode") as progress:
+    what = "collecting" if settings.trajectories else "evaluating"
+    with Stage(what, "episode", settings.episodes, done=done) as stage:
         while count:
             try:
                 index, outcome = results.get(timeout=_POLL_S)
@@ -194,5 +194,4 @@ def _collect(
             store.add(episode_line(index, outcome))
             count -= 1
             successes = sum(line["success"] for line in store.lines)
-            progress.set_postfix(success=f"{successes}/{len(store.lines)}", refresh=False)
-            progress.update()
+            stage.advance(success=f"{successes}/{len(store.lines)}")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from policy_node.evaluate.connection import BridgeConnection, connected
 from policy_node.execution.report import ExecutionReport
@@ -34,6 +33,7 @@ from sim_bridge.entry import exit_status
 from sim_bridge.output import check_folder, writing
 from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
+from sim_bridge.progress import Stage
 from sim_bridge.types import Observation
 
 _MAX_STEPS = 200
@@ -100,7 +100,7 @@ def collect(
     teachers = [
         DisturbedTeacher(settings, source.for_client("") if source else None) for _ in bridges
     ]
-    with tqdm(total=len(seeds), desc="collecting", unit="episode") as progress:
+    with Stage("collecting", "episode", len(seeds)) as stage:
 
         def work(bridge: BridgeConnection, teacher: DisturbedTeacher, first: int) -> list[Episode]:
             runner = EpisodeRunner(
@@ -110,7 +110,7 @@ def collect(
             for seed in seeds[first :: len(bridges)]:
                 if runner.run(seed).success:
                     episodes.append(teacher.demonstration(seed))
-                progress.update()
+                stage.advance()
             return episodes
 
         with ThreadPoolExecutor(len(bridges)) as pool:

@@ -22,12 +22,12 @@ except ModuleNotFoundError:
     from policy_node.learn import NEEDS_TORCH
 
     raise SystemExit(NEEDS_TORCH) from None
-from tqdm import tqdm
 
 from policy_node.learn.dataset import Chunks, Demonstrations, chunks, split
 from policy_node.learn.so101 import SPEC
 from policy_node.policies.checkpoint.format import Statistics
 from policy_node.policies.checkpoint.network import ChunkTransformer, ModelSettings
+from sim_bridge.progress import Stage
 
 WEIGHTS_FILE = "weights.pt"
 HISTORY_FILE = "history.json"
@@ -88,23 +88,26 @@ class Trainer:
     def run(self, on_validation: Callable[[], None] = lambda: None) -> None:
         recent: list[float] = []
         started = time.monotonic()
-        progress = tqdm(range(1, self.settings.steps + 1), desc="training", unit="step")
-        for step in progress:
-            recent.append(self._step())
-            if step % self.settings.validate_every and step != self.settings.steps:
-                continue
-            entry = {
-                "step": step,
-                "training_loss": float(np.mean(recent)),
-                "validation_loss": self._validate(),
-                "seconds": round(time.monotonic() - started, 1),
-            }
-            recent.clear()
-            self.history.append(entry)
-            on_validation()
-            progress.set_postfix(
-                train=f"{entry['training_loss']:.4f}", valid=f"{entry['validation_loss']:.4f}"
-            )
+        with Stage("training", "step", self.settings.steps) as stage:
+            for step in range(1, self.settings.steps + 1):
+                recent.append(self._step())
+                stage.advance()
+                if step % self.settings.validate_every and step != self.settings.steps:
+                    continue
+                entry = {
+                    "step": step,
+                    "training_loss": float(np.mean(recent)),
+                    "validation_loss": self._validate(),
+                    "seconds": round(time.monotonic() - started, 1),
+                }
+                recent.clear()
+                self.history.append(entry)
+                on_validation()
+                stage.reach(
+                    step,
+                    train=f"{entry['training_loss']:.4f}",
+                    valid=f"{entry['validation_loss']:.4f}",
+                )
 
     def _rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / self.settings.warmup_steps)

@@ -6,8 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from policy_node.execution.open_loop import OpenLoop
 from policy_node.policies.registry import open_policy
 from policy_node.rollout.episodes import EpisodeRunner, step_limit
@@ -15,27 +13,26 @@ from policy_node.rollout.local_environment import LocalEnvironment
 from sim_bridge.entry import exit_status
 from sim_bridge.episodes import Progress
 from sim_bridge.errors import OperationFailed
+from sim_bridge.progress import Stage
 from sim_bridge.simulators.registry import open_simulator, simulator_names
 from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.trajectory import Trajectory
 
 
-def record(
-    simulator: str, task: str, policy: str, seed: int, max_steps: int, show_progress: bool
-) -> Trajectory:
+def record(simulator: str, task: str, policy: str, seed: int, max_steps: int) -> Trajectory:
     """The trajectory of one episode. Raises the errors of ``sim_bridge.errors``."""
     sim = open_simulator(simulator, task)
     try:
         source = open_policy(policy, sim.spec)
         total = step_limit(sim.spec, max_steps, print)
         recording = Recording(sim.spec, {"policy": policy})
-        with tqdm(total=total, unit="step", disable=not show_progress) as bar:
+        with Stage("recording", "step", total) as stage:
             runner = EpisodeRunner(
                 LocalEnvironment(sim, source.spec.image_keys),
                 OpenLoop(source.for_client("record")),
                 sim.spec,
                 total,
-                [recording, Progress(lambda step, reward, fps: bar.update(step - bar.n))],
+                [recording, Progress(lambda step, reward, fps: stage.reach(step))],
             )
             runner.run(seed)
         source.close()
@@ -60,12 +57,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _work(options: argparse.Namespace) -> int:
     trajectory = record(
-        options.simulator,
-        options.task,
-        options.policy,
-        options.seed,
-        options.max_steps,
-        sys.stderr.isatty(),
+        options.simulator, options.task, options.policy, options.seed, options.max_steps
     )
     path = trajectory.save(options.output)
     outcome = "success" if trajectory.success else "no success"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from policy_node.demo.report import DemoOutcome, DemoProgress, summary, table
+from policy_node.demo.report import DemoOutcome, EpisodeStages, summary, table
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectories.trajectory import load_trajectory
 from sim_bridge.types import EpisodeResult
@@ -56,16 +55,14 @@ def test_a_failed_episode_or_an_error_is_no_success(arm_spec):
     assert "failed    mirror: gone" in "\n".join(table(summary(broken), "/out"))
 
 
-def test_progress_writes_plain_lines_where_there_is_no_terminal():
-    stream = io.StringIO()
-    progress = DemoProgress(2, 100, stream)
-    for episode in (0, 1):
-        for step in range(1, 46):
-            progress.update(episode, step, 12.5)
-    progress.close()
-    assert stream.getvalue().splitlines() == [
-        f"episode {episode}/2: step {step}, 12.5 steps/s" for episode in (1, 2) for step in (20, 40)
-    ]
+def test_each_episode_is_a_line_where_there_is_no_terminal(capsys):
+    with EpisodeStages(2, 100) as stages:
+        for episode, steps in ((0, 45), (1, 1)):
+            for step in range(1, steps + 1):
+                stages.show(episode, step)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("episode 1/2: 45 steps in ")
+    assert second.startswith("episode 2/2: 1 step in ")
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +76,14 @@ def graph(tmp_path_factory):
         yield env
 
 
-def demo(tmp_path: Path, env: dict[str, str], *parameters: str) -> Process:
+def demo(tmp_path: Path, env: dict[str, str], *parameters: str, terminal: bool = False) -> Process:
     arguments = [word for parameter in parameters for word in ("-p", parameter)]
     return Process.module(
         "policy_node.demo",
         "--ros-args", "-p", f"output:={tmp_path / 'output'}", "-p", "mirror:=false", *arguments,
         log=tmp_path / "demo",
         env=env,
+        terminal=terminal,
     )  # fmt: skip
 
 
@@ -112,13 +110,16 @@ def test_demo_says_by_its_exit_status_that_the_task_failed(graph, tmp_path):
 
 
 def test_ctrl_c_cancels_the_rollout_and_ends_quickly(graph, tmp_path):
-    with demo(tmp_path, graph, "policy:=hold") as process:
-        wait_until(lambda: "step 20" in process.output(), DEADLINE_S, "the rollout to run")
+    with demo(tmp_path, graph, "policy:=hold", terminal=True) as process:
+        wait_until(
+            lambda: b"\repisode 1/1: " in process.log.read_bytes(), DEADLINE_S, "a running episode"
+        )
         process.signal(signal.SIGINT)
         assert process.wait(3.0) == 130
         assert "demo: interrupted" in process.output() and "Traceback" not in process.output()
-    with demo(tmp_path, graph) as process:  # the graph is free for the next one
-        assert process.wait(DEADLINE_S) == 0, process.output()
+    with demo(tmp_path, graph) as other:  # the graph is free for the next one
+        assert other.wait(DEADLINE_S) == 0, other.output()
+        assert b"\r" not in other.log.read_bytes() and "episode 1/1: " in other.output()
 
 
 def test_demo_names_what_is_missing(tmp_path):

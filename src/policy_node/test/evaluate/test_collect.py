@@ -45,7 +45,8 @@ def test_collects_from_running_bridges_goes_on_and_replays(bridges, tmp_path):
         "policy_node.evaluate.collect", *options, "--episodes", "2", "--output", folder, env=bridges
     )
     assert first.returncode == 0, first.stderr
-    assert "2 episodes, 2 successful" in first.stdout and "collecting: 100%" in first.stderr
+    assert "2 episodes, 2 successful" in first.stdout
+    assert "collecting: 2 episodes in " in first.stderr
     files = sorted(folder.glob("*.npz"))
     assert [f.name for f in files] == ["episode_0000.npz", "episode_0001.npz"]
     trajectories = [load_trajectory(f) for f in files]

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+<<<<<<< HEAD
 import os
 import random
 import socket
+=======
+import fcntl
+import os
+import struct
+>>>>>>> 41892b3 (Bars only on terminals; elsewhere one plain line a stage)
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,26 +39,42 @@ def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> 
 
 
 class Process:
-    """A child process in its own group, with its output in a file, ended on exit."""
+    """A child process in its own group, with its output in a file, ended on exit.
+
+    ``terminal``: what it prints goes there by way of a terminal of 80 columns.
+    """
 
     _process: supervise.Child  # once it is entered
 
     def __init__(
-        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        env: dict[str, str] | None = None,
+        terminal: bool = False,
     ) -> None:
         self.command = [str(word) for word in command]
         self.log = Path(log)
         self._env = {**os.environ, **(env or {})}
+        self._terminal = terminal
 
     @classmethod
     def module(
-        cls, module: str, *args: str, log: Path, env: dict[str, str] | None = None
+        cls,
+        module: str,
+        *args: str,
+        log: Path,
+        env: dict[str, str] | None = None,
+        terminal: bool = False,
     ) -> Process:
         """``python -m module args``."""
-        return cls([sys.executable, "-m", module, *args], log, env)
+        return cls([sys.executable, "-m", module, *args], log, env, terminal)
 
     def __enter__(self) -> Process:
-        self._process = supervise.start(self.command, output=self.log, env=self._env)
+        output = _terminal(self.log) if self._terminal else self.log
+        self._process = supervise.start(self.command, output=output, env=self._env)
+        if isinstance(output, int):
+            os.close(output)
         return self
 
     def __exit__(self, *_) -> None:
@@ -86,6 +110,7 @@ class Process:
         return self._process.returncode
 
 
+<<<<<<< HEAD
 def free_tcp_port() -> int:
     """A port below those that the system gives to outgoing connections: a client that tries again
     and again to reach a server that is gone can then never connect to itself."""
@@ -95,3 +120,19 @@ def free_tcp_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no free TCP port between 20000 and 32000")
+=======
+def _terminal(log: Path) -> int:
+    """A file descriptor for a program; what it shows there goes into ``log``."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+
+    def copy() -> None:
+        with open(ours, "rb", buffering=0) as shown, log.open("wb", buffering=0) as file:
+            with contextlib.suppress(OSError):  # the last who had it open has closed it
+                while chunk := shown.read(65536):
+                    file.write(chunk)
+
+    log.touch()
+    threading.Thread(target=copy, daemon=True).start()
+    return theirs
+>>>>>>> 41892b3 (Bars only on terminals; elsewhere one plain line a stage)

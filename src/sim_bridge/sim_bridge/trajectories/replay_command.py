@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from rclpy.node import Node
-from tqdm import tqdm
 
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.entry import INTERRUPTED
 from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.options import parse_options
+from sim_bridge.progress import Stage
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.program import Program
 from sim_bridge.trajectories.importers.formats import read_trajectory
@@ -87,8 +87,8 @@ def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -
     try:
         spec = client.connect(given.wait_s)
         recording = Recording(spec, {"replay_of": trajectory.task})
-        with _bar(trajectory, given.restore_states) as bar:
-            subscribers: list[Subscriber] = [Progress(functools.partial(_show, bar))]
+        with _stage(trajectory, given.restore_states) as stage:
+            subscribers: list[Subscriber] = [Progress(functools.partial(_show, stage))]
             if given.output and not given.restore_states:
                 subscribers.append(recording)
             replayer = Replayer(client, spec, subscribers, lambda: stop.requested)
@@ -101,14 +101,13 @@ def _replay(given: argparse.Namespace, options: ImportOptions, stop: StopFlag) -
     return report
 
 
-def _bar(trajectory: Trajectory, restore: bool) -> tqdm:
+def _stage(trajectory: Trajectory, restore: bool) -> Stage:
     total = trajectory.num_states if restore else trajectory.num_steps
-    return tqdm(total=total, desc=trajectory.task[:40], unit="step")
+    return Stage(trajectory.task[:40], "step", total)
 
 
-def _show(bar: tqdm, step: int, reward: float, fps: float) -> None:
-    bar.update(step - bar.n)
-    bar.set_postfix(reward=f"{reward:.3g}")
+def _show(stage: Stage, step: int, reward: float, fps: float) -> None:
+    stage.reach(step, reward=f"{reward:.3g}")
 
 
 def _print(report: ReplayReport) -> None:

@@ -187,7 +187,11 @@ def test_command_ends_on_ctrl_c(bridge, domain_id, file, tmp_path):
     environment = {"ROS_DOMAIN_ID": str(domain_id)}
     words = (str(file), "--restore-states", "--speed", "0.05")
     with Process.module(
-        "sim_bridge.trajectories.replay_command", *words, log=tmp_path / "log", env=environment
+        "sim_bridge.trajectories.replay_command",
+        *words,
+        log=tmp_path / "log",
+        env=environment,
+        terminal=True,
     ) as p:
         wait_until(lambda: "2/41" in p.output(), TIMEOUT_S, "the second state")
         p.signal(signal.SIGINT)
