@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 
@@ -21,6 +22,7 @@ from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.ros.program import Program, spinning
 
 _SHUTDOWN_S = 2
+_PORTS = 20  # that are tried when those before are in use
 
 
 class Monitor(Node):
@@ -54,7 +56,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(monitor: Monitor) -> None:
     p = monitor.parameters
-    listener = _listen(p.host, p.port)
+    listener = listen(p.host, p.port)
     secret = secrets.token_urlsafe(24)
     server = MonitorServer(
         monitor.feed,
@@ -82,14 +84,23 @@ def _serve(server: MonitorServer, listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=_family(host))
-    except OSError as error:
-        raise OperationFailed(
-            f"cannot serve on {host}:{port}: {error.strerror}; "
-            "choose another with --ros-args -p port:=9001"
-        ) from None
+def listen(host: str, port: int) -> socket.socket:
+    """On ``port``, or on the first free one of those that follow; 0: on any free one."""
+    last = min(port + _PORTS - 1, 65535)
+    for candidate in range(port, last + 1):
+        try:
+            listener = socket.create_server((host, candidate), family=_family(host))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise OperationFailed(f"cannot serve on {host}:{candidate}: {error.strerror}") from None
+        if candidate != port:
+            print(f"monitor: port {port} is in use; serving on {candidate}", flush=True)
+        return listener
+    raise OperationFailed(
+        f"ports {port} to {last} of {host} are all in use; choose another: "
+        "monitor_port:=PORT (launch) or --ros-args -p port:=PORT"
+    )
 
 
 def _family(host: str) -> int:

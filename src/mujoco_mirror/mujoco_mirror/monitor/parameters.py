@@ -13,7 +13,7 @@ class MonitorParameters:
     """Where the page is served, and how often it is told what."""
 
     host: str = parameter("127.0.0.1", "address to serve on")
-    port: int = parameter(9000, "port to serve on; 0: any free one", low=0, high=65535)
+    port: int = parameter(9000, "port to serve on, or the next free one; 0: any", low=0, high=65535)
     allowed_hosts: str = parameter(
         "", "further names under which browsers may ask for the page, comma-separated"
     )

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -165,13 +164,19 @@ def test_it_ends_cleanly_with_viewers_on_it(tmp_path, env, simulator, number):
         assert "Traceback" not in process.output()
 
 
-def test_a_taken_port_is_named(tmp_path, env):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with start(tmp_path / "log", env, f"port:={port}") as process:
-            assert process.wait(TIMEOUT_S) == 2
-    assert f"127.0.0.1:{port}: Address already in use" in process.output()
-    assert "port:=9001" in process.output()
+def test_a_taken_port_moves_to_the_next_free_one_and_says_so(tmp_path, env):
+    with start(tmp_path / "first", env, "port:=0") as first:
+        taken = httpx.URL(base_of(first)).port
+        with start(tmp_path / "second", env, f"port:={taken}") as second:
+            base = base_of(second)
+            assert f"port {taken} is in use; serving on {httpx.URL(base).port}" in second.output()
+            assert taken < httpx.URL(base).port and httpx.get(base).status_code == 200
+
+
+def test_an_address_that_is_not_ours_is_named(tmp_path, env):
+    with start(tmp_path / "log", env, "host:=192.0.2.1") as process:
+        assert process.wait(TIMEOUT_S) == 2
+    assert "cannot serve on 192.0.2.1:" in process.output()
 
 
 def test_a_wrong_parameter_is_named_with_what_is_valid(tmp_path, env):
