@@ -12,6 +12,8 @@ from pathlib import Path
 
 from workspace.environment import SetupError, find_environment
 
+from sim_bridge.processes.domains import free_domain_id
+
 from .plan import LaunchError
 from .resolve import declared_arguments, resolve
 from .supervise import Supervisor
@@ -34,9 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
             _show_arguments(options.file)
             return 0
         variables = find_environment().variables(os.environ)
-        plan = resolve(
-            options.file, _values(options.values), PackageIndex(variables).prefix, variables
-        )
+        values = _values(options.values)
+        if not options.print:
+            values.update(_domain(options.file, values))
+        plan = resolve(options.file, values, PackageIndex(variables).prefix, variables)
         if options.print:
             print(json.dumps([asdict(process) for process in plan.processes], indent=2))
             return 0
@@ -70,6 +73,16 @@ def _values(texts: list[str]) -> dict[str, str]:
             raise LaunchError(f"argument is {text!r}; valid: name:=value")
         values[name] = value
     return values
+
+
+def _domain(file: Path, values: Mapping[str, str]) -> dict[str, str]:
+    """A free ROS domain for a file that has it as an argument, when nobody chose one."""
+    declared = any(argument.name == "domain" for argument in declared_arguments(file))
+    if not declared or "domain" in values or os.environ.get("ROS_DOMAIN_ID"):
+        return {}
+    domain = free_domain_id()
+    print(f"[launch] a ROS domain of its own; to join: export ROS_DOMAIN_ID={domain}", flush=True)
+    return {"domain": str(domain)}
 
 
 def _show_arguments(file: Path) -> None:

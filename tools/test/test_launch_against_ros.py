@@ -13,6 +13,8 @@ from launch_runner.cli import PackageIndex
 from launch_runner.plan import Process
 from launch_runner.resolve import resolve
 
+from sim_bridge.remote.profiles import PROFILE_VARIABLES
+
 launch = pytest.importorskip("launch", reason="the real launch is not installed")
 pytest.importorskip("launch_ros", reason="launch_ros is not installed")
 pytest.importorskip("launch_xml", reason="launch_xml is not installed")
@@ -31,7 +33,7 @@ def test_same_commands(file: Path, values: dict[str, str], monkeypatch) -> None:
     monkeypatch.setattr(
         launch.actions.ExecuteLocal, "execute", lambda self, context: self.prepare(context)
     )
-    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+    for name in (*PROFILE_VARIABLES, "ROS_DOMAIN_ID"):
         monkeypatch.delenv(name, raising=False)  # what is set already would be no addition
     declared = {a.name for a in resolve(file, {}, _prefix, os.environ).arguments}
     values = {name: value for name, value in values.items() if name in declared}

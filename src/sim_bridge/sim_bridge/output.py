@@ -35,6 +35,18 @@ def prepare_folder(folder: Path) -> None:
     check_folder(folder)
 
 
+def new_folder(parent: Path, name: str) -> Path:
+    """Make ``parent/name``, with a number where another run has that name already."""
+    prepare_folder(parent)
+    folder, number = parent / name, 1
+    while True:
+        with writing(folder), contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+        number += 1
+        folder = parent / f"{name}-{number}"
+
+
 def check_folder(folder: Path) -> None:
     """OperationFailed when ``folder``, or what there is of its path, takes no files."""
     there = next(path for path in (folder, *folder.parents) if path.exists())

@@ -20,7 +20,7 @@ from policy_node.demo.graph import DemoGraph, mirror_summary
 from policy_node.demo.report import DemoOutcome, EpisodeStages, summary, table
 from policy_node.rollout.episodes import step_limit
 from sim_bridge.errors import OK, BridgeError
-from sim_bridge.output import check_folder, prepare_folder, writing
+from sim_bridge.output import check_folder, new_folder, writing
 from sim_bridge.parameters import check, parameter
 from sim_bridge.ros.convert import from_episode_msg
 from sim_bridge.ros.interrupts import StopFlag
@@ -56,15 +56,14 @@ class Demo:
     def __init__(self, graph: DemoGraph, parameters: DemoParameters) -> None:
         self._graph = graph
         self._parameters = parameters
-        self._folder = Path(parameters.output).expanduser().absolute() / time.strftime(
-            "%Y%m%d-%H%M%S"
-        )
+        self._folder = Path()
 
     def run(self) -> int:
         p = self._parameters
-        check_folder(self._folder)
+        parent = Path(p.output).expanduser().absolute()
+        check_folder(parent)
         spec = self._graph.wait_for_peers(p.wait_s, p.mirror)
-        prepare_folder(self._folder)
+        self._folder = new_folder(parent, time.strftime("%Y%m%d-%H%M%S"))
         if p.mirror:
             self._graph.start_recording(str(self._folder))
         try:

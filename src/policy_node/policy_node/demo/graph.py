@@ -19,7 +19,7 @@ from sim_interfaces import srv
 from sim_interfaces.action import Rollout
 
 from sim_bridge import names
-from sim_bridge.errors import OK, TimedOut, error_for
+from sim_bridge.errors import OK, OperationFailed, TimedOut, error_for
 from sim_bridge.ros import qos
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.spec import SpecWatch
@@ -71,10 +71,20 @@ class DemoGraph:
             self._spin()
         return self._spec.wait()
 
+    def _refuse_company(self) -> None:
+        """Two simulators under one name would each take a part of the calls."""
+        if (count := self._node.count_publishers(names.SPEC)) > 1:
+            raise OperationFailed(
+                f"{count} simulators in ROS domain {self._node.context.get_domain_id()} publish "
+                f"{self._node.resolve_topic_name(names.SPEC)}: another graph runs there. "
+                "Choose a ROS_DOMAIN_ID of your own, or a namespace"
+            )
+
     def run_rollout(
         self, goal: Rollout.Goal, on_feedback: Callable[[Rollout.Feedback], None]
     ) -> Rollout.Result:
         """The result, whatever its code; TimedOut when the goal is not even accepted."""
+        self._refuse_company()
         # A server that is seen may not see us yet, and its answer would be lost.
         self._parameter(_ROLLOUT_NODE, "use_sim_time")
         accepted = self._rollout.send_goal_async(
@@ -83,6 +93,7 @@ class DemoGraph:
         goal_handle = self._goal = self._wait(accepted, 30.0, names.ROLLOUT)
         finished = goal_handle.get_result_async()
         while not finished.done():
+            self._refuse_company()
             if not self._rollout.server_is_ready():
                 raise TimedOut("the rollout node went away")
             self._spin()

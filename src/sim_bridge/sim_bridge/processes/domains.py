@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 # Fast DDS listens on 7400 + 250 * domain + 10 (first participant, metatraffic unicast).
@@ -13,9 +14,10 @@ def free_domain_id() -> int:
     """A ROS domain id that nobody uses on this machine, kept reserved for this process.
 
     The reservation is a bound TCP port: parallel test processes on one machine never share
-    a domain, and the port goes back to the system when the process ends.
+    a domain, and the port goes back to the system when the process ends. The search begins
+    anywhere, so that other machines of the network rarely come to the same one.
     """
-    for domain in range(1, 100):
+    for domain in random.sample(range(1, 100), 99):
         holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             holder.bind(("127.0.0.1", 57000 + domain))
