@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-<<<<<<< HEAD
+import fcntl
 import os
 import random
 import socket
-=======
-import fcntl
-import os
 import struct
->>>>>>> 41892b3 (Bars only on terminals; elsewhere one plain line a stage)
 import subprocess
 import sys
 import termios
@@ -110,7 +106,6 @@ class Process:
         return self._process.returncode
 
 
-<<<<<<< HEAD
 def free_tcp_port() -> int:
     """A port below those that the system gives to outgoing connections: a client that tries again
     and again to reach a server that is gone can then never connect to itself."""
@@ -120,7 +115,8 @@ def free_tcp_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no free TCP port between 20000 and 32000")
-=======
+
+
 def _terminal(log: Path) -> int:
     """A file descriptor for a program; what it shows there goes into ``log``."""
     ours, theirs = os.openpty()
@@ -135,4 +131,3 @@ def _terminal(log: Path) -> int:
     log.touch()
     threading.Thread(target=copy, daemon=True).start()
     return theirs
->>>>>>> 41892b3 (Bars only on terminals; elsewhere one plain line a stage)
