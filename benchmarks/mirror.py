@@ -28,7 +28,7 @@ from mujoco_mirror.drawing.quality import quality_named
 from mujoco_mirror.drawing.scene import load_scene
 from mujoco_mirror.model.mirror import Mirror
 from sim_bridge import names
-from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.files.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.progress import track
 from sim_bridge.ros import qos

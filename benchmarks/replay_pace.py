@@ -27,7 +27,7 @@ from mujoco_mirror.recording.recording import write_png
 from mujoco_mirror.recording.video import VideoWriter
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
-from sim_bridge.model_files import resolve_uri
+from sim_bridge.files.model_files import resolve_uri
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.progress import track
 from sim_bridge.ros.calls import Caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 
-from sim_bridge.parameters import ParameterInfo, describe
+from sim_bridge.settings.parameters import ParameterInfo, describe
 
 from .markdown import code, page, table
 

@@ -11,7 +11,7 @@ from mujoco_mirror.node.parameters import MirrorParameters
 from policy_node.node.outward.outward import ServeParameters, Serving
 from policy_node.node.parameters import PolicyParameters, RolloutParameters
 from sim_bridge.bridge.parameters import BridgeParameters, CameraParameters, camera_prefix
-from sim_bridge.parameters import describe
+from sim_bridge.settings.parameters import describe
 
 FOLDER = Path(__file__).parents[2] / "launch" / "params"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))

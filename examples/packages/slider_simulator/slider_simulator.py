@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sim_bridge.errors import InvalidRequest, unknown
-from sim_bridge.model_files import sha256_of
-from sim_bridge.options import read_options
-from sim_bridge.parameters import parameter
+from sim_bridge.files.model_files import sha256_of
+from sim_bridge.settings.options import read_options
+from sim_bridge.settings.parameters import parameter
 from sim_bridge.types import (
     ActionSpec,
     ArraySpec,

@@ -18,7 +18,7 @@ from mujoco_mirror.model.map_rules import load_rules
 from mujoco_mirror.model.mirror import Mirror
 from sim_bridge.entry import exit_status
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.model_files import resolve_uri
+from sim_bridge.files.model_files import resolve_uri
 from sim_bridge.progress import track
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.simulators.registry import open_simulator

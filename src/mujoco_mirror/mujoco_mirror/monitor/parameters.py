@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim_bridge import names
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings.parameters import check, parameter
 
 
 @dataclass(frozen=True)

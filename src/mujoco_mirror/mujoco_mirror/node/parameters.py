@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mujoco_mirror.drawing.quality import AUTO, QUALITIES
 from mujoco_mirror.drawing.view import AUTO_CAMERA, ViewSettings
 from mujoco_mirror.late.display import HOLD, POLICIES
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings.parameters import check, parameter
 
 ROBOT_DESCRIPTION = "robot_description"
 SOURCES = ("state", "joint_states")

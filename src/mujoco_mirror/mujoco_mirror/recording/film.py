@@ -17,7 +17,7 @@ from mujoco_mirror.model.map_rules import load_rules
 from mujoco_mirror.recording.recording import Recording
 from sim_bridge.entry import exit_status
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.model_files import resolve_uri
+from sim_bridge.files.model_files import resolve_uri
 from sim_bridge.progress import track
 from sim_bridge.trajectories.trajectory import SUFFIX, load_trajectory
 from sim_bridge.types import SimState

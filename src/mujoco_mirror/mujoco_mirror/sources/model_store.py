@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
-from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.files.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.types import ModelReference
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import logging
 from xml.etree import ElementTree
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.model_files import resolve_uri
+from sim_bridge.files.model_files import resolve_uri
 
 _log = logging.getLogger(__name__)
 _MESHES = (".stl", ".obj")

@@ -17,7 +17,7 @@ from mujoco_mirror.model.rotations import to_wxyz
 from mujoco_mirror.node.status import OK, WARN, MirrorFigures, mirror_status
 from mujoco_mirror.recording.stream_stats import ArrivalCounter, Percentiles
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.model_files import resolve_uri
+from sim_bridge.files.model_files import resolve_uri
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.types import LinkPoses
 

@@ -19,7 +19,7 @@ from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from sim_bridge import names
-from sim_bridge.model_files import sha256_of
+from sim_bridge.files.model_files import sha256_of
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Caller

@@ -7,7 +7,7 @@ from mirror_scenes import TWO_ARMS
 from mujoco_mirror.sources.model_store import ModelStore, find_model
 from mujoco_mirror.sources.urdf import for_mujoco
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
-from sim_bridge.model_files import mjcf_files, sha256_of
+from sim_bridge.files.model_files import mjcf_files, sha256_of
 from sim_bridge.types import ModelReference
 
 URDF = """

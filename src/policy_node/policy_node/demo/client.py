@@ -20,12 +20,12 @@ from policy_node.demo.graph import DemoGraph, mirror_summary
 from policy_node.demo.report import DemoOutcome, EpisodeStages, summary, table
 from policy_node.rollout.episodes import step_limit
 from sim_bridge.errors import OK, BridgeError
-from sim_bridge.output import check_folder, new_folder, writing
-from sim_bridge.parameters import check, parameter
+from sim_bridge.files.output import check_folder, new_folder, writing
 from sim_bridge.ros.convert import from_episode_msg
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.parameters import read_parameters
 from sim_bridge.ros.program import Program
+from sim_bridge.settings.parameters import check, parameter
 from sim_bridge.types import SimSpec
 
 # How long the mirror may take to draw what is still missing of a recording: enough for pictures

@@ -13,8 +13,8 @@ import yaml
 
 from policy_node.execution.aggregators import AGGREGATORS
 from policy_node.execution.settings import STRATEGIES, ExecutionSettings
-from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest
+from sim_bridge.settings import plugins
 from sim_bridge.simulators.registry import default_task
 
 # How the work is done, not what is measured: a run may go on with other values of these.

@@ -17,7 +17,7 @@ from typing import Any
 
 from policy_node.evaluate.statistics import wilson_interval
 from sim_bridge.errors import IncorrectState
-from sim_bridge.output import prepare_folder, writing
+from sim_bridge.files.output import prepare_folder, writing
 
 SETTINGS_FILE = "settings.json"
 EPISODES_FILE = "episodes.jsonl"

@@ -10,9 +10,9 @@ from policy_node.execution.aggregators import AGGREGATORS
 from policy_node.execution.inference import BackgroundInference, DelayedInference, Inference
 from policy_node.execution.strategy import MakeStrategy, Strategy
 from policy_node.policy import Policy
-from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings import plugins
+from sim_bridge.settings.parameters import check, parameter
 
 # Each is a ``MakeStrategy``; installed packages offer more (``twinstep.strategies``).
 STRATEGIES = {

@@ -30,7 +30,7 @@ from policy_node.policy import Policy
 from policy_node.rollout.bridge_environment import BridgeEnvironment
 from policy_node.rollout.episodes import EpisodeRunner
 from sim_bridge.entry import exit_status
-from sim_bridge.output import check_folder, writing
+from sim_bridge.files.output import check_folder, writing
 from sim_bridge.processes.bridges import LocalBridges
 from sim_bridge.processes.domains import free_domain_id
 from sim_bridge.progress import Stage

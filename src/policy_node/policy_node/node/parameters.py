@@ -8,7 +8,7 @@ from policy_node.execution.settings import ExecutionSettings
 from policy_node.node.inference_worker import WorkerSettings
 from policy_node.policies.registry import VALID_FORMS, check_address
 from policy_node.rollout.steady_policy import Steadiness
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings.parameters import check, parameter
 
 
 @dataclass(frozen=True)

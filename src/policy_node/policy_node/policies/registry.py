@@ -11,8 +11,8 @@ from typing import Any
 
 from policy_node.policies.servers.address import SCHEMES, is_server_address, parse_server_address
 from policy_node.policy import OpenPolicy, PolicySource
-from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.settings import plugins
 from sim_bridge.types import SimSpec
 
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from sim_bridge.episodes import Subscriber
-from sim_bridge.output import writing
+from sim_bridge.files.output import writing
 from sim_bridge.types import EpisodeResult, StepReply
 
 

@@ -23,7 +23,7 @@ from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.episodes import Progress, Subscriber
 from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed
-from sim_bridge.output import prepare_folder, writing
+from sim_bridge.files.output import prepare_folder, writing
 from sim_bridge.ros import qos
 from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.spec import SpecWatch

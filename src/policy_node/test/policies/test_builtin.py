@@ -14,8 +14,8 @@ from policy_node.rollout.episodes import EpisodeRunner
 from policy_node.rollout.local_environment import LocalEnvironment
 from policy_node.rollout.record_trajectory import main as record_main
 from policy_node.rollout.record_trajectory import record
-from sim_bridge import plugins
 from sim_bridge.errors import BridgeError, FeatureUnsupported, InvalidRequest, NotFound
+from sim_bridge.settings import plugins
 from sim_bridge.simulators.registry import open_simulator
 from sim_bridge.trajectories.recording import Recording
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory

@@ -8,7 +8,7 @@ from typing import Any
 
 from sim_bridge.bridge.real_time.core import HOLD, ON_STALE
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings.parameters import check, parameter
 
 LOCK_STEP, REAL_TIME = "lock_step", "real_time"
 MODES = (LOCK_STEP, REAL_TIME)

@@ -15,7 +15,7 @@ from sim_bridge import names
 from sim_bridge.array_layout import ArrayLayout
 from sim_bridge.bridge.session import Session
 from sim_bridge.errors import OK, BridgeError, InvalidRequest, OperationFailed, unknown
-from sim_bridge.model_files import sha256_of
+from sim_bridge.files.model_files import sha256_of
 from sim_bridge.ros.convert import doubles, from_state_msg, to_observation_msg, to_state_msg
 from sim_bridge.ros.convert_spec import to_model_msg
 from sim_bridge.ros.service_loop import ServiceLoop

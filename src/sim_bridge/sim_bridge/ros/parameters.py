@@ -1,4 +1,4 @@
-"""A node's parameters: dataclasses of ``sim_bridge.parameters``, declared with descriptors.
+"""A node's parameters: dataclasses of ``settings.parameters``, declared with descriptors.
 
 Without a node, ``describe(DataClass)`` lists what a program takes: name, type, default,
 description, range, choices. The dataclasses of a program are ``Program.parameters``.
@@ -19,7 +19,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sim_bridge.parameters import ParameterInfo, check, describe, help_text, parameter
+from sim_bridge.settings.parameters import ParameterInfo, check, describe, help_text, parameter
 
 __all__ = [
     "ParameterInfo",

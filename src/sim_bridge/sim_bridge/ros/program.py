@@ -26,8 +26,8 @@ from rclpy.utilities import remove_ros_args
 
 from sim_bridge.entry import exit_status
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.parameters import ParameterInfo, describe, help_text
 from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.settings.parameters import ParameterInfo, describe, help_text
 
 N = TypeVar("N", bound=Node)
 Work = Callable[[StopFlag, argparse.Namespace], int | None]
@@ -41,7 +41,7 @@ _LOG_FORMAT = "[%(levelname)s] [%(created)f] [%(name)s]: %(message)s"
 
 @dataclass(frozen=True)
 class Program:
-    """``parameters`` are dataclasses of ``sim_bridge.parameters``, ``prefixed`` ones with what
+    """``parameters`` are dataclasses of ``settings.parameters``, ``prefixed`` ones with what
     stands before their fields' names. ``interrupted`` is said after Ctrl-C."""
 
     name: str

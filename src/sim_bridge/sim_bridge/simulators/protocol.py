@@ -61,7 +61,7 @@ class SimulatorFactory(Protocol):
     ) -> Simulator:
         """Open ``task``; empty asks for the simulator's default, and ``spec.task`` says which.
 
-        ``kwargs`` are the user's ``task_options`` (``sim_bridge.options.read_options`` checks
+        ``kwargs`` are the user's ``task_options`` (``settings.options.read_options`` checks
         them), the size [px] is that of all cameras. Raises NotFound for an unknown task or a
         missing package, InvalidRequest for bad options, FeatureUnsupported for what the engine
         cannot do, each naming the valid choices.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sim_bridge import plugins
+from sim_bridge.settings import plugins
 from sim_bridge.simulators.protocol import Simulator, SimulatorFactory
 
 

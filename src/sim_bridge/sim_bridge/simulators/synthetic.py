@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import unknown
-from sim_bridge.model_files import sha256_of
-from sim_bridge.options import read_options
-from sim_bridge.parameters import parameter
+from sim_bridge.files.model_files import sha256_of
+from sim_bridge.settings.options import read_options
+from sim_bridge.settings.parameters import parameter
 from sim_bridge.types import (
     ActionSpec,
     ArraySpec,

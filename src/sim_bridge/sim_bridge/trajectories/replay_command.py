@@ -12,10 +12,10 @@ from rclpy.node import Node
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.entry import INTERRUPTED
 from sim_bridge.episodes import Progress, Subscriber
-from sim_bridge.options import parse_options
 from sim_bridge.progress import Stage
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.program import Program
+from sim_bridge.settings.options import parse_options
 from sim_bridge.trajectories.importers.formats import read_trajectory
 from sim_bridge.trajectories.importers.options import ImportOptions
 from sim_bridge.trajectories.recording import Recording

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.output import writing
-from sim_bridge.safe_npz import read_npz
+from sim_bridge.files.output import writing
+from sim_bridge.files.safe_npz import read_npz
 from sim_bridge.types import SimSpec, SimState
 
 FORMAT = "twinstep-trajectory"

@@ -8,8 +8,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.parameters import check, parameter
 from sim_bridge.ros.parameters import Report, declare_pid, read_parameters
+from sim_bridge.settings.parameters import check, parameter
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from policy_node.node.outward.protocols import OFF, PROTOCOLS, Served
 from policy_node.node.outward.servers import PolicyServers, ServeSettings
 from policy_node.policy import PolicySpec
 from sim_bridge.errors import BridgeError
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings.parameters import check, parameter
 from sim_bridge.types import SimSpec
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from policy_node.node.outward.protocols import OFF, PROTOCOLS, OutwardServer, Se
 from policy_node.node.outward.task import ServedTask
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policy import PolicySpec
-from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest, OperationFailed, unknown
+from sim_bridge.settings import plugins
 from sim_bridge.types import SimSpec
 
 log = logging.getLogger(__name__)

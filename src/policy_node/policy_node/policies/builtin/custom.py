@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from policy_node.policy import PolicySource
-from sim_bridge import plugins
+from sim_bridge.settings import plugins
 from sim_bridge.types import SimSpec
 
 

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest, unknown
+from sim_bridge.settings import plugins
 
 TOKEN_VARIABLE = "POLICY_SERVER_TOKEN"
 COMMON_OPTIONS = ("map", "timeout_s", "give_up_s", "token")

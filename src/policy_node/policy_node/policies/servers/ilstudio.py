@@ -24,7 +24,7 @@ from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.safe_pickle import Record, dumps, loads
+from sim_bridge.files.safe_pickle import Record, dumps, loads
 from sim_bridge.types import SimSpec
 
 _LEAST_S = 0.001  # 0 would not wait at all, and say so in other words

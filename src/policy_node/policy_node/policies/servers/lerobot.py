@@ -30,7 +30,7 @@ from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
-from sim_bridge.safe_pickle import Record, dumps, loads
+from sim_bridge.files.safe_pickle import Record, dumps, loads
 from sim_bridge.types import SimSpec
 
 PIECE_BYTES = 2 * 1024 * 1024

@@ -19,7 +19,7 @@ import zmq
 from websockets.sync.server import serve
 
 from policy_node.policies.servers import lerobot_messages as messages
-from sim_bridge.safe_pickle import Record, dumps, loads
+from sim_bridge.files.safe_pickle import Record, dumps, loads
 
 DRIP_S = 0.1
 GARBAGE = b"garbage\r\n\r\n" * 20

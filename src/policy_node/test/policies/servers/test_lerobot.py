@@ -27,8 +27,8 @@ from policy_node.policies.servers import lerobot_messages as messages
 from policy_node.policies.servers.address import parse_server_address
 from policy_node.policies.servers.lerobot import open_source
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
+from sim_bridge.files.safe_pickle import Record, dumps
 from sim_bridge.processes.testing import Process, free_tcp_port, wait_until
-from sim_bridge.safe_pickle import Record, dumps
 from sim_bridge.types import Observation
 
 LEROBOT_PYTHON = os.environ.get("LEROBOT_PYTHON", "")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import OperationFailed
-from sim_bridge.safe_pickle import Record, dumps, loads
+from sim_bridge.files.safe_pickle import Record, dumps, loads
 
 ADMIT = frozenset({("lerobot.async_inference.helpers", "TimedAction")})
 

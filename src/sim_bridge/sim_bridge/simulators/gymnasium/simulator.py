@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
 from sim_bridge.errors import FeatureUnsupported, NotFound
-from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.files.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.simulators import spaces
 from sim_bridge.simulators.gymnasium import env_memory
 from sim_bridge.simulators.gymnasium.presets import PRESETS, TaskPreset, preset_for

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sim_bridge.errors import NotFound, OperationFailed
-from sim_bridge.model_files import mjcf_files, sha256_of
+from sim_bridge.files.model_files import mjcf_files, sha256_of
 
 _CONVERTER = "mujoco-usd-converter"
 # Bump when the edits below change what a cached file would hold.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import InvalidState
-from sim_bridge.safe_npz import read_npz
+from sim_bridge.files.safe_npz import read_npz
 
 _SEPARATOR = "|"
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sim_bridge.errors import OperationFailed
-from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
-from sim_bridge.options import read_options
+from sim_bridge.files.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.settings.options import read_options
 from sim_bridge.simulators import spaces
 from sim_bridge.simulators.isaac_lab import memory as memory
 from sim_bridge.simulators.isaac_lab.cameras import IsaacLabCameras

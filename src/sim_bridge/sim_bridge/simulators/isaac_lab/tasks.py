@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim_bridge.errors import BridgeError, InvalidRequest, NotFound, OperationFailed
-from sim_bridge.model_files import resolve_uri
-from sim_bridge.parameters import parameter
+from sim_bridge.files.model_files import resolve_uri
+from sim_bridge.settings.parameters import parameter
 from sim_bridge.simulators.isaac_lab.runtime import ENGINES, PhysicsChoice, physics_cfg
 from sim_bridge.types import ActionSpec
 

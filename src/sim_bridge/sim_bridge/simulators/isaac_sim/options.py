@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.parameters import parameter
+from sim_bridge.settings.parameters import parameter
 from sim_bridge.simulators.isaac_lab.runtime import ENGINES, check_device
 
 

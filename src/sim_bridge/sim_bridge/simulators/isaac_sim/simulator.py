@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest
-from sim_bridge.model_files import mjcf_files, resolve_uri, sha256_of
-from sim_bridge.options import read_options
+from sim_bridge.files.model_files import mjcf_files, resolve_uri, sha256_of
+from sim_bridge.settings.options import read_options
 from sim_bridge.simulators.isaac_lab.runtime import version_of
 from sim_bridge.simulators.isaac_lab.scene import check_finite
 from sim_bridge.simulators.isaac_sim import world as isaac

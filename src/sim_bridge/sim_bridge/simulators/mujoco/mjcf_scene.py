@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.model_files import mjcf_files, sha256_of
-from sim_bridge.options import read_options
+from sim_bridge.files.model_files import mjcf_files, sha256_of
+from sim_bridge.settings.options import read_options
 from sim_bridge.simulators.mujoco import mjcf_layout as layout
 from sim_bridge.simulators.mujoco.mjcf_tasks import MjcfOptions, find_task, load_model
 from sim_bridge.simulators.mujoco.scene import MujocoScene

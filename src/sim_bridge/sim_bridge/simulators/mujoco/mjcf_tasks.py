@@ -9,8 +9,8 @@ from pathlib import Path
 import mujoco
 
 from sim_bridge.errors import InvalidRequest, NotFound
-from sim_bridge.model_files import resolve_uri
-from sim_bridge.parameters import parameter
+from sim_bridge.files.model_files import resolve_uri
+from sim_bridge.settings.parameters import parameter
 
 
 @dataclass(frozen=True)

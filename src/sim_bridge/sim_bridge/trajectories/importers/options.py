@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.options import parse_options
-from sim_bridge.parameters import check, parameter
+from sim_bridge.settings.options import parse_options
+from sim_bridge.settings.parameters import check, parameter
 
 EVERY = "*"  # as a name in scale
 STATES = ("none", "initial", "all")

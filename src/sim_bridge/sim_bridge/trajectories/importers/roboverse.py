@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sim_bridge.errors import InvalidRequest, OperationFailed, unknown
-from sim_bridge.safe_pickle import load
+from sim_bridge.files.safe_pickle import load
 from sim_bridge.trajectories.importers.episode import RawEpisode
 from sim_bridge.trajectories.importers.options import ImportOptions
 

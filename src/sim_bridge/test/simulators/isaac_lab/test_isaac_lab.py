@@ -105,7 +105,7 @@ def test_links_agree_with_mujoco_over_a_task_motion(simulator, expert):
     """The engine's own link poses against MuJoCo's kinematics of the MJCF, joints by name."""
     import mujoco
 
-    from sim_bridge.model_files import resolve_uri
+    from sim_bridge.files.model_files import resolve_uri
 
     model = mujoco.MjModel.from_xml_path(str(resolve_uri(simulator.spec.model.uri)))
     data = mujoco.MjData(model)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest, InvalidState, NotFound, OperationFailed
-from sim_bridge.options import read_options
+from sim_bridge.settings.options import read_options
 from sim_bridge.simulators.isaac_lab import memory as memory
 from sim_bridge.simulators.isaac_lab.assets import usd_from_mjcf
 from sim_bridge.simulators.isaac_lab.cameras import pinhole

@@ -25,7 +25,7 @@ def register():
     import torch
     from isaaclab.envs import DirectRLEnv
 
-    from sim_bridge.model_files import resolve_uri
+    from sim_bridge.files.model_files import resolve_uri
     from sim_bridge.simulators.isaac_lab.assets import usd_from_mjcf
     from sim_bridge.simulators.isaac_lab.so101 import make_cfg
 

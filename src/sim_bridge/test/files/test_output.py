@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sim_bridge.errors import OperationFailed
-from sim_bridge.output import check_folder, prepare_folder, writing
+from sim_bridge.files.output import check_folder, prepare_folder, writing
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.safe_npz import read_npz
+from sim_bridge.files.safe_npz import read_npz
 from sim_bridge.trajectories.trajectory import load_trajectory
 
 

@@ -7,7 +7,7 @@
 
     read_options(ArmOptions, {"joints": 7})
 
-Ranges, choices and descriptions are those of ``sim_bridge.parameters``; types are the fields'
+Ranges, choices and descriptions are those of ``settings.parameters``; types are the fields'
 annotations: bool, int, float, str, ``X | None``, ``tuple[X, ...]``, ``list[X]``,
 ``Mapping[str, X]``, and dataclasses, which are read likewise.
 """
@@ -21,7 +21,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from sim_bridge.errors import InvalidRequest, suggestion
-from sim_bridge.parameters import describe
+from sim_bridge.settings.parameters import describe
 
 T = TypeVar("T")
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.parameters import check, describe, help_text, parameter
+from sim_bridge.settings.parameters import check, describe, help_text, parameter
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim_bridge import plugins
 from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
+from sim_bridge.settings import plugins
 
 GROUP = "twinstep.test_parts"
 SHIPPED = {"path": "pathlib:PurePosixPath", "lost": "no_such_module_here:thing"}

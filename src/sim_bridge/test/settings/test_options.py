@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.options import parse_options, read_options
-from sim_bridge.parameters import parameter
+from sim_bridge.settings.options import parse_options, read_options
+from sim_bridge.settings.parameters import parameter
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What people choose: options and parameters, checked, and the parts that other packages bring."""
