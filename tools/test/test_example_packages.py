@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
+from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sim_interfaces.action import Rollout
 
 from sim_bridge.client.env import RemoteEnv
-from sim_bridge.processes.testing import Process, free_domain_id
+from sim_bridge.errors import OK
+from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "examples" / "packages"
@@ -29,6 +40,8 @@ PAGES = {
         "reach_task/reach_task/__init__.py",
         "reach_task/pyproject.toml",
     ),
+    "add-a-policy-server.md": ("jsonl_policy/jsonl_policy.py", "jsonl_policy/pyproject.toml"),
+    "add-a-chunk-strategy.md": ("halves/halves.py", "halves/pyproject.toml"),
 }
 # What pip does for a local folder with --no-deps --no-build-isolation --target, without pip.
 BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]))"
@@ -36,9 +49,9 @@ BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The environment in which both packages are installed."""
+    """The environment in which all packages are installed."""
     folder = tmp_path_factory.mktemp("packages")
-    for package in ("slider_simulator", "reach_task"):
+    for package in sorted(path.name for path in PACKAGES.iterdir()):
         source = folder / "source" / package
         shutil.copytree(PACKAGES / package, source)
         command = [sys.executable, "-c", BUILD, str(folder)]
@@ -119,6 +132,82 @@ def test_its_scene_is_served_without_the_task(installed, tmp_path, simulator):
             observation, *_ = env.step(np.array([0.5, -0.5], np.float32))
         np.testing.assert_allclose(observation["joint_positions"], [0.5, -0.5], atol=0.05)
         env.close()
+
+
+class JsonLinesServer:
+    """Answers a chunk of four actions that lead the slider to 0.5, and remembers the questions."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.asked: list[list[float]] = []
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rw") as stream:
+            for line in stream:
+                self.asked.append(json.loads(line)["joints"])
+                stream.write(json.dumps([[0.5]] * 4) + "\n")
+                stream.flush()
+
+
+@pytest.fixture
+def json_lines():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = JsonLinesServer(listener)
+        threading.Thread(target=server.run, daemon=True).start()
+        yield server, listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("strategy", ["first_half", "python:halves:make"])
+def test_a_policy_server_and_a_strategy_of_other_packages_do_an_episode(
+    installed, tmp_path, json_lines, strategy
+):
+    """The whole graph as processes: the simulator is another package's, too."""
+    server, port = json_lines
+    bridge, domain_id = serve(installed, tmp_path / "bridge", "simulator:=slider")
+    env = {**installed, "ROS_DOMAIN_ID": str(domain_id)}
+    policy = f"policy:=jsonl://127.0.0.1:{port}?timeout_s=20"
+    options = ("strategy:=" + strategy, "strategy_options:='{\"least\": 3}'")
+    words = [word for option in options for word in ("-p", option)]
+    node = Process.module(
+        "policy_node", "--ros-args", "-p", policy, log=tmp_path / "policy", env=env
+    )
+    rollout = Process.module(
+        "policy_node.rollout", "--ros-args", *words, log=tmp_path / "rollout", env=env
+    )
+    with bridge, node, rollout:
+        wait_until(lambda: len(server.asked) == 2, 60.0, "the policy node warms up")
+        result = run_goal(domain_id, Rollout.Goal(episodes=1, max_steps=12))
+    assert result.result.code == OK, result.result.message
+    assert result.episodes[0].steps == 12
+    asked = server.asked[2:]
+    assert len(asked) == 4  # every third step of four; open loop asks three times
+    assert asked[0][0] == pytest.approx(0.0, abs=0.2) and asked[-1][0] > asked[0][0]
+
+
+def run_goal(domain_id: int, goal: Rollout.Goal) -> Rollout.Result:
+    context = Context()
+    rclpy.init(context=context, domain_id=domain_id)
+    node = Node("test", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    client = ActionClient(node, Rollout, "rollout")
+    try:
+        wait_until(client.server_is_ready, 60.0, "the rollout node")
+        sent = client.send_goal_async(goal)
+        executor.spin_until_future_complete(sent, 60.0)
+        done = sent.result().get_result_async()
+        executor.spin_until_future_complete(done, 60.0)
+        return done.result().result
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
 
 
 @pytest.mark.parametrize("page", PAGES)
