@@ -69,6 +69,9 @@ class GrootZmqLink:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDTIMEO, int(1e3 * deadline.left_s))
         self._socket.setsockopt(zmq.IPV6, 1)
+        # Whoever asks reconnects. Left to itself, a socket whose server is gone would try for ever,
+        # and its events, which nobody reads meanwhile, would block ZMQ's thread for all sockets.
+        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
         # pyzmq's own name for the monitor is taken while another thread still closes its socket.
         events = f"inproc://{uuid.uuid4()}"
         self._socket.monitor(events, zmq.EVENT_ALL)

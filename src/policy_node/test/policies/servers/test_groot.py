@@ -12,6 +12,7 @@ import contextlib
 import http.server
 import io
 import json
+import socket
 import threading
 import time
 
@@ -240,6 +241,28 @@ def test_slow_server_times_out_and_the_socket_is_made_anew_protocol_fake():
         np.testing.assert_allclose(chunk, EXPECTED)
         assert policy.stats.timeouts >= 1 and policy.stats.reconnects >= 1
         policy.close()
+
+
+def test_an_idle_client_leaves_a_server_that_is_gone_alone_protocol_fake():
+    """ZMQ would reconnect by itself; its unread events would in time block all other sockets."""
+    with FakeGroot(act_n16) as server:
+        policy = connect(server).for_client("one")
+        policy.infer(observation())
+        port = server.port
+    wait_until(lambda: not _connects(port), 30, "the end of the server")
+    with socket.socket() as knocked:
+        knocked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        knocked.bind(("127.0.0.1", port))
+        knocked.listen()
+        knocked.settimeout(2.0)  # twenty of ZMQ's intervals
+        with pytest.raises(TimeoutError):
+            knocked.accept()
+    policy.close()
+
+
+def _connects(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_server_gone_in_mid_inference_is_waited_for_protocol_fake():
