@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from rows import Row, row
 
-from sim_bridge.client.env import RemoteEnv
+from sim_bridge import RemoteEnv
 from sim_bridge.processes.testing import Process, free_domain_id
 from sim_bridge.progress import track
 

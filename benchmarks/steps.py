@@ -31,7 +31,7 @@ from bare_service import LENGTHS, StepClient
 from peers import KINDS, PeerClient, rest_action
 from rows import Row, row
 
-from sim_bridge.client.env import RemoteEnv
+from sim_bridge import RemoteEnv
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.progress import track
 

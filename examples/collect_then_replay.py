@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mujoco_mirror.recording import film
 from policy_node.policies.registry import open_policy
+from sim_bridge import RemoteHost
 from sim_bridge.progress import Stage
-from sim_bridge.remote.host import RemoteHost
 from sim_bridge.trajectories.trajectory import TrajectoryRecorder
 
 

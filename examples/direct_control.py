@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from sim_bridge.remote.host import RemoteHost
+from sim_bridge import RemoteHost
 
 FORWARD_OPEN = [0.3, 0.0, 0.0, 1.0]  # the task's action: dx dy dz of the hand, gripper
 CHUNK = 16

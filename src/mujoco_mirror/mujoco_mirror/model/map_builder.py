@@ -12,7 +12,7 @@ import numpy as np
 from mujoco_mirror.model.map_rules import JointRule, MapRules, PoseRule
 from mujoco_mirror.model.name_match import NameMatcher, require_injective
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.model_names import body_names, joint_names
+from sim_bridge.files.model_names import body_names, joint_names
 
 _BALL = int(mujoco.mjtJoint.mjJNT_BALL)
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)

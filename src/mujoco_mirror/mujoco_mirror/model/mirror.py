@@ -12,7 +12,7 @@ from mujoco_mirror.model.map_rules import MapRules, PoseRule
 from mujoco_mirror.model.model_map import ModelMap
 from mujoco_mirror.model.name_match import NameMatcher
 from mujoco_mirror.model.rotations import compose, inverse, to_xyzw
-from sim_bridge.model_names import body_names
+from sim_bridge.files.model_names import body_names
 from sim_bridge.types import LinkPoses, SimState
 
 _log = logging.getLogger(__name__)

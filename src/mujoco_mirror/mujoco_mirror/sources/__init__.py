@@ -1,0 +1,2 @@
+"""Where states and models come from: bags, joint states, tf, URDF, a simulator. Imports
+`model`."""

@@ -1,0 +1,1 @@
+"""`make demo`: one episode on a running graph, and a report of it."""

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from sim_bridge.client.env import RemoteEnv
 from sim_bridge.errors import BridgeError, InvalidRequest
-from sim_bridge.names import namespaces
+from sim_bridge.names import namespaces as all_namespaces
 
 
 class RemoteVectorEnv(VectorEnv):
@@ -124,6 +123,10 @@ class RemoteVectorEnv(VectorEnv):
         return merged
 
 
-def make_vector_env(count: int, **kwargs: Any) -> gymnasium.vector.VectorEnv:
-    """``RemoteVectorEnv`` over ``env_0 ... env_{count-1}``."""
-    return RemoteVectorEnv(namespaces(count), **kwargs)
+def make_vec(
+    num_envs: int = 1, namespaces: Sequence[str] | None = None, **kwargs: Any
+) -> RemoteVectorEnv:
+    """For ``gymnasium.make_vec``: the bridges at ``namespaces``, else at env_0, env_1, ..."""
+    if namespaces is not None and num_envs not in (1, len(namespaces)):
+        raise InvalidRequest(f"num_envs is {num_envs}, but there are {len(namespaces)} namespaces")
+    return RemoteVectorEnv(all_namespaces(num_envs) if namespaces is None else namespaces, **kwargs)

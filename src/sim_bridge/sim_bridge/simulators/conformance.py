@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.files.model_files import sha256_of
-from sim_bridge.model_names import body_names, joint_names
+from sim_bridge.files.model_names import body_names, joint_names
 from sim_bridge.simulators.protocol import Simulator
 from sim_bridge.types import LinkPoses, SimState
 

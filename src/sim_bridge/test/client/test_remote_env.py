@@ -2,12 +2,13 @@
 
 import signal
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import RecordEpisodeStatistics
 
-from sim_bridge.client.env import RemoteEnv
-from sim_bridge.client.vector_env import RemoteVectorEnv
+from sim_bridge import RemoteEnv, RemoteVectorEnv
 from sim_bridge.errors import LeaseHeld, SequenceGap, TimedOut
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
@@ -38,8 +39,28 @@ def test_a_task_without_a_camera_passes_the_check_too(tmp_path):
         env.close()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_gymnasium_makes_it_by_name(bridge, domain_id):
+    made = gymnasium.make(
+        "twinstep/Remote-v0", namespace="", domain_id=domain_id, connect_timeout_s=60.0
+    )
+    assert isinstance(made.unwrapped, RemoteEnv)
+    env = RecordEpisodeStatistics(made)
+    try:
+        check_env(made.unwrapped, skip_render_check=True)
+        env.reset(seed=3)
+        rewards, done = [], False
+        while not done:
+            _, reward, terminated, truncated, info = env.step(HOLD)
+            rewards.append(reward)
+            done = terminated or truncated
+        assert info["episode"]["l"] == len(rewards)
+        assert info["episode"]["r"] == pytest.approx(sum(rewards), rel=1e-4)
+    finally:
+        env.close()
+
+
 def test_equals_the_local_environment_step_by_step(env):
-    import gymnasium
     import lerobot_env_so101  # noqa: F401
 
     local = gymnasium.make(

@@ -6,10 +6,11 @@ import signal
 import sys
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
-from sim_bridge.client.vector_env import make_vector_env
+from sim_bridge import RemoteVectorEnv
 from sim_bridge.processes.bridges import commands
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
@@ -60,7 +61,10 @@ def launched(tmp_path_factory):
 
 def test_a_launch_file_starts_as_many_as_wanted_and_ends_them(launched):
     process, domain_id = launched
-    envs = make_vector_env(3, domain_id=domain_id, connect_timeout_s=WAIT_S, timeout_s=30.0)
+    envs = gymnasium.make_vec(
+        "twinstep/Remote-v0", 3, domain_id=domain_id, connect_timeout_s=WAIT_S, timeout_s=30.0
+    )
+    assert isinstance(envs, RemoteVectorEnv)
     try:
         envs.reset(seed=[1, 1, 2])
         action = np.stack([e.action_space.low * 0.1 for e in envs.envs]).astype(np.float32)

@@ -1,0 +1,1 @@
+"""The same policy for clients without ROS, one protocol a file."""

@@ -1,0 +1,1 @@
+"""Policies from a file: its formats, and what runs them (ONNX or PyTorch)."""

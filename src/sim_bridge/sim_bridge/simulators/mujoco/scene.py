@@ -16,8 +16,8 @@ import mujoco
 import numpy as np
 
 from sim_bridge.errors import InvalidState
+from sim_bridge.files.model_names import body_names, joint_names
 from sim_bridge.files.safe_npz import read_npz
-from sim_bridge.model_names import body_names, joint_names
 from sim_bridge.types import JointSpec, LinkPoses, SimState
 
 _BALL = int(mujoco.mjtJoint.mjJNT_BALL)

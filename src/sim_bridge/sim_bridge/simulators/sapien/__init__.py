@@ -1,0 +1,1 @@
+"""MJCF scenes in SAPIEN (PhysX on the CPU). Reads them with `simulators.mujoco`."""

@@ -1,0 +1,1 @@
+"""Trajectories of other projects, one format a file. No ROS, no simulator."""

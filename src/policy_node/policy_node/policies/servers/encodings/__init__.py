@@ -1,0 +1,1 @@
+"""How arrays travel to model servers."""
