@@ -29,6 +29,7 @@ PAUSE = "pause"  # stop the wall clock of a bridge in real time, or let it go on
 SINGLE_STEP = "single_step"  # one control step while paused
 
 INFER_CHUNK = "infer_chunk"  # observation in, action chunk out
+GET_POLICY = "get_policy"  # what the policy is, and which cameras it needs
 RESET_POLICY = "reset_policy"  # a new episode of one client's policy
 ROLLOUT = "rollout"  # episodes: observe, infer, execute, until the end of each
 REPLAY = "replay"  # carry out a recorded trajectory

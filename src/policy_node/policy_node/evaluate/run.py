@@ -140,6 +140,7 @@ def _remote_policy(
     stack.callback(client.close)
     client.wait_for_policy(_CONNECT_TIMEOUT_S)
     client.bind(spec.action, settings.policy)
+    client.describe()
     return client
 
 

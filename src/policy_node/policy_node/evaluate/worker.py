@@ -11,7 +11,7 @@ from policy_node.evaluate.connection import BridgeConnection
 from policy_node.evaluate.settings import EvaluationSettings
 from policy_node.execution.settings import make_strategy
 from policy_node.policy import Policy
-from policy_node.rollout.bridge_environment import BridgeEnvironment
+from policy_node.rollout.bridge_environment import BridgeEnvironment, policy_cameras
 from policy_node.rollout.episodes import EpisodeRunner
 from policy_node.rollout.film import Film
 from sim_bridge.episodes import Subscriber
@@ -43,7 +43,7 @@ class EvaluationWorker(threading.Thread):
         self._results = results
         self._stop_asked = stop
         self._film_camera = film_camera(bridge.spec, settings)
-        self._cameras = policy_cameras(bridge.spec, policy)
+        self._cameras = policy_cameras(bridge.spec, policy.spec)
 
     def run(self) -> None:
         index = -1
@@ -100,12 +100,3 @@ def film_camera(spec: SimSpec, settings: EvaluationSettings) -> str:
     if settings.camera and settings.camera not in cameras:
         raise unknown("camera", settings.camera, cameras)
     return settings.camera or cameras[0]
-
-
-def policy_cameras(spec: SimSpec, policy: Policy) -> tuple[str, ...]:
-    """The cameras whose images the policy needs; errors list the task's cameras."""
-    cameras = [camera.name for camera in spec.cameras]
-    for key in policy.spec.image_keys:
-        if key not in cameras:
-            raise unknown("camera that the policy needs:", key, cameras)
-    return tuple(policy.spec.image_keys)

@@ -108,11 +108,15 @@ class InferenceWorker:
         """Start an episode of one client, in order with its other requests."""
         return self.call(client_id, lambda: self._sessions.reset(client_id, seed, instruction))
 
+    def describe(self, client_id: str, address: str = "") -> Future[PolicySpec]:
+        """What the policy is; loads it, in order with the client's other requests."""
+        return self.call(client_id, lambda: self._sessions.source(address).spec)
+
     def forget(self, client_id: str) -> Future[None]:
         """Close a client's policies, in order with its other requests."""
         return self.call(client_id, lambda: self._sessions.forget(client_id))
 
-    def call(self, client_id: str, run: Callable[[], None]) -> Future[None]:
+    def call(self, client_id: str, run: Callable[[], Any]) -> Future[Any]:
         """Run something else in the worker's thread."""
         return self._put(_Job(client_id, run))
 

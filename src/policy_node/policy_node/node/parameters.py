@@ -42,7 +42,7 @@ class PolicyParameters:
 class RolloutParameters(ExecutionSettings):
     """Chunk execution, and what the rollout node does when a peer is silent."""
 
-    cameras: str = parameter("", "drawn by the bridge for the policy, comma-separated")
+    cameras: str = parameter("", "drawn instead of those that the policy asks for, by commas")
     jpeg: bool = parameter(False, "send their images compressed")
     step_timeout_s: float = parameter(30.0, "how long to wait for the bridge [s]", above=0.0)
     inference_timeout_s: float = parameter(30.0, "how long to wait for the policy [s]", above=0.0)

@@ -1,4 +1,4 @@
-"""InferChunk and ResetPolicy on an inference worker: requests in, deferred answers out."""
+"""The policy node's services on an inference worker: requests in, deferred answers out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sim_interfaces import srv
 
 from policy_node.node.inference_worker import InferenceResult, InferenceWorker
 from policy_node.policies.registry import check_request
+from policy_node.policy import PolicySpec
 from sim_bridge import names
 from sim_bridge.bridge.services import answer_errors
 from sim_bridge.errors import InvalidRequest, OperationFailed
@@ -42,6 +43,7 @@ class PolicyServices:
     def attach(self, loop: ServiceLoop) -> None:
         loop.add_deferred(srv.InferChunk, names.INFER_CHUNK, self._infer)
         loop.add_deferred(srv.ResetPolicy, names.RESET_POLICY, self._reset)
+        loop.add_deferred(srv.GetPolicy, names.GET_POLICY, self._describe)
 
     def _infer(self, request: srv.InferChunk.Request, reply: Reply) -> None:
         with self._refusing(srv.InferChunk.Response, reply):
@@ -65,6 +67,16 @@ class PolicyServices:
                 return srv.ResetPolicy.Response()
 
             self._answer(reset, respond, srv.ResetPolicy.Response, reply)
+
+    def _describe(self, request: srv.GetPolicy.Request, reply: Reply) -> None:
+        with self._refusing(srv.GetPolicy.Response, reply):
+            address = _policy_option(request.options_json)
+            described = self._worker.describe(_client_id(request), address)
+
+            def respond() -> srv.GetPolicy.Response:
+                return to_policy_msg(described.result())
+
+            self._answer(described, respond, srv.GetPolicy.Response, reply)
 
     def _answer(
         self, future: Future, respond: Callable[[], Any], response_type: type, reply: Reply
@@ -110,7 +122,20 @@ class PolicyServices:
         return response
 
 
-def _client_id(request: srv.InferChunk.Request | srv.ResetPolicy.Request) -> str:
+def to_policy_msg(spec: PolicySpec) -> srv.GetPolicy.Response:
+    return srv.GetPolicy.Response(
+        kind=spec.kind,
+        description=spec.description,
+        action_names=list(spec.action_names),
+        horizon=spec.horizon,
+        dt=float(spec.dt_s),
+        cameras=list(spec.image_keys),
+    )
+
+
+def _client_id(
+    request: srv.InferChunk.Request | srv.ResetPolicy.Request | srv.GetPolicy.Request,
+) -> str:
     if not request.client_id:
         raise InvalidRequest("client_id is empty; choose one that is unique to the client")
     return request.client_id

@@ -21,7 +21,7 @@ from sim_bridge.types import ActionChunk, ActionSpec, Observation
 
 
 class PolicyClient:
-    """Calls InferChunk and ResetPolicy through ``node``, which must not be spun meanwhile.
+    """Calls the policy node's services through ``node``, which must not be spun meanwhile.
 
     Raises the errors of ``sim_bridge.errors``. ``infer`` may run in another thread than
     ``reset``, not at once.
@@ -39,6 +39,7 @@ class PolicyClient:
         self._jpeg = jpeg
         self._infer = Caller(node, srv.InferChunk, names.INFER_CHUNK)
         self._reset = Caller(node, srv.ResetPolicy, names.RESET_POLICY)
+        self._describe = Caller(node, srv.GetPolicy, names.GET_POLICY)
 
     def bind(self, action: ActionSpec, address: str = "") -> None:
         """Have chunks in the order and within the bounds of ``action``, the simulator's layout.
@@ -48,6 +49,20 @@ class PolicyClient:
         self.spec = replace(self.spec, action_names=action.names)
         self._action = action
         self._options = json.dumps({"policy": address}) if address else ""
+
+    def describe(self) -> PolicySpec:
+        """What the policy is, from now on ``spec``; the node loads it where it has not yet."""
+        request = srv.GetPolicy.Request(client_id=self.client_id, options_json=self._options)
+        answer = self._call(self._describe, request)
+        self.spec = PolicySpec(
+            kind=answer.kind,
+            description=answer.description,
+            action_names=self._action.names if self._action else tuple(answer.action_names),
+            horizon=answer.horizon,
+            dt_s=answer.dt,
+            image_keys=tuple(answer.cameras),
+        )
+        return self.spec
 
     def wait_for_policy(self, timeout_s: float) -> None:
         """TimedOut unless the services show up and answer; resets this client's policy."""
@@ -78,6 +93,7 @@ class PolicyClient:
     def close(self) -> None:
         self._infer.destroy()
         self._reset.destroy()
+        self._describe.destroy()
 
     def limit_call(self, limit_s: float) -> None:
         """Calls from now on take at most ``limit_s``, and never longer than ``timeout_s``."""

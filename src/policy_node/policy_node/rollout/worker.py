@@ -15,7 +15,7 @@ from sim_interfaces.action import Rollout
 from policy_node.execution.settings import make_strategy
 from policy_node.node.parameters import RolloutParameters
 from policy_node.policy import Policy
-from policy_node.rollout.bridge_environment import BridgeEnvironment
+from policy_node.rollout.bridge_environment import BridgeEnvironment, policy_cameras
 from policy_node.rollout.episodes import EpisodeRunner, episode_line
 from policy_node.rollout.policy_client import PolicyClient
 from policy_node.rollout.steady_policy import SteadyPolicy
@@ -104,6 +104,7 @@ class RolloutWorker:
             self._bridge.renew()
             self._bridge_id = spec.bridge_id
         self._policy.bind(spec.action, policy)
+        self._policy.describe()
         return spec
 
     def _runner(
@@ -115,8 +116,9 @@ class RolloutWorker:
         should_stop: Callable[[], bool],
     ) -> EpisodeRunner:
         parameters = self._parameters
+        cameras = policy_cameras(spec, policy.spec, parameters.camera_names())
         return EpisodeRunner(
-            BridgeEnvironment(self._bridge, parameters.camera_names(), parameters.jpeg),
+            BridgeEnvironment(self._bridge, cameras, parameters.jpeg),
             make_strategy(parameters, policy),
             spec,
             goal.max_steps,
