@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from policy_node.execution.settings import ExecutionSettings
 from policy_node.node.inference_worker import WorkerSettings
-from policy_node.policies.registry import VALID_FORMS, check_address
+from policy_node.policies.registry import DEFAULT_POLICY, VALID_FORMS, check_address
 from policy_node.rollout.steady_policy import Steadiness
 from sim_bridge.settings.parameters import check, parameter
 
@@ -15,7 +15,7 @@ from sim_bridge.settings.parameters import check, parameter
 class PolicyParameters:
     """Which policy, and how much may wait for it."""
 
-    policy: str = parameter("expert", f"address of the policy: {'; '.join(VALID_FORMS)}")
+    policy: str = parameter(DEFAULT_POLICY, f"address of the policy: {'; '.join(VALID_FORMS)}")
     max_queue: int = parameter(64, "requests that may wait", low=1)
     max_per_client: int = parameter(4, "requests of one client that may wait", low=1)
     batch_window_s: float = parameter(

@@ -48,6 +48,7 @@ NAMED = {
         "policy_node.policies.builtin.custom:open_source",
     ),
 }
+DEFAULT_POLICY = "trained"
 _CHECKPOINT = "policy_node.policies.checkpoint.source:open_source"
 _CHECKPOINT_SUFFIXES = (".pt", ".pt2", ".pth", ".onnx", ".safetensors", ".ckpt")
 VALID_FORMS = (

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from policy_node.execution.open_loop import OpenLoop
-from policy_node.policies.registry import open_policy
+from policy_node.policies.registry import DEFAULT_POLICY, open_policy
 from policy_node.rollout.episodes import EpisodeRunner, step_limit
 from policy_node.rollout.local_environment import LocalEnvironment
 from sim_bridge.entry import exit_status
@@ -47,7 +47,9 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="record_trajectory", description=__doc__)
     parser.add_argument("--simulator", default="gymnasium", help=", ".join(simulator_names()))
     parser.add_argument("--task", default="", help="default: the simulator's own")
-    parser.add_argument("--policy", default="expert", help="policy address (default: expert)")
+    parser.add_argument(
+        "--policy", default=DEFAULT_POLICY, help="policy address (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=0, help="0: the task's own limit")
     parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from policy_node.demo.report import DemoOutcome, EpisodeStages, summary, table
+from policy_node.policies.registry import DEFAULT_POLICY
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectories.trajectory import load_trajectory
 from sim_bridge.types import EpisodeResult
@@ -93,7 +94,7 @@ def test_demo_runs_an_episode_and_leaves_a_summary(graph, tmp_path):
     (folder,) = (tmp_path / "output").iterdir()
     content = json.loads((folder / "summary.json").read_text())
     assert content["success"] and content["task"] == "SO101PickPlace-v0"
-    assert content["policy"] == "expert" and content["seed"] == 2
+    assert content["policy"] == DEFAULT_POLICY and content["seed"] == 2
     trajectory = load_trajectory(folder / "episode_000.npz")
     assert trajectory.seed == 2 and trajectory.num_steps == content["steps"]
     pids = content["pids"]

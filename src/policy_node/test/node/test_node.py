@@ -35,6 +35,7 @@ from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import ActionSpec, Observation
 
 COMMITTED = Path(__file__).parents[2] / "data" / "so101_pick_place.npz"
+EXPERT = ("--ros-args", "-p", "policy:=expert")
 DEADLINE_S = 60.0
 ACTION = ActionSpec(
     ("dx", "dy", "dz", "gripper"),
@@ -53,7 +54,7 @@ def graph(tmp_path_factory):
     env = {"ROS_DOMAIN_ID": str(free_domain_id())}
     with (
         Process.module("sim_bridge", log=logs / "bridge", env=env),
-        Process.module("policy_node", log=logs / "policy", env=env) as policy,
+        Process.module("policy_node", *EXPERT, log=logs / "policy", env=env) as policy,
         Process.module("policy_node.rollout", log=logs / "rollout", env=env) as rollout,
     ):
         yield int(env["ROS_DOMAIN_ID"]), policy, rollout
@@ -353,7 +354,7 @@ def _rollout_of_a_killed_policy(folder: Path, **parameters: float):
     words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
 
     def policy_process(name):
-        return Process.module("policy_node", log=folder / name, env=env)
+        return Process.module("policy_node", *EXPERT, log=folder / name, env=env)
 
     with (
         ExitStack() as stack,

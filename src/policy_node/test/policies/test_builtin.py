@@ -146,7 +146,7 @@ def test_committed_trajectory_is_small_and_replays_bit_for_bit(so101):
 
 def test_record_command_makes_the_committed_file_again(tmp_path, capsys):
     path = tmp_path / "again.npz"
-    assert record_main(["--output", str(path)]) == 0
+    assert record_main(["--policy", "expert", "--output", str(path)]) == 0
     again, committed = load_trajectory(path), load_trajectory(COMMITTED)
     np.testing.assert_array_equal(again.actions, committed.actions)
     assert "47 steps, success" in capsys.readouterr().out
@@ -164,7 +164,7 @@ def test_replay_follows_the_step_of_the_observation(so101, arm_observation):
 
 
 def test_record_keeps_open_loop_chunks_bounded_by_max_steps(so101):
-    trajectory = record("gymnasium", "SO101PickPlace-v0", f"replay:{COMMITTED}", 0, 20, False)
+    trajectory = record("gymnasium", "SO101PickPlace-v0", f"replay:{COMMITTED}", 0, 20)
     assert trajectory.num_steps == 20 and not trajectory.success
 
 

@@ -30,7 +30,8 @@ PORT_PARAMETERS = ("serve_openpi_port", "serve_groot_zmq_port", "serve_groot_htt
 def graph(tmp_path_factory):
     logs = tmp_path_factory.mktemp("logs")
     env = {"ROS_DOMAIN_ID": str(free_domain_id()), "POLICY_NODE_TOKEN": TOKEN}
-    words = [word for name in PORT_PARAMETERS for word in ("-p", f"{name}:=0")]
+    values = ("policy:=expert", *(f"{name}:=0" for name in PORT_PARAMETERS))
+    words = [word for value in values for word in ("-p", value)]
     with (
         Process.module("sim_bridge", log=logs / "bridge", env=env),
         Process.module("policy_node", "--ros-args", *words, log=logs / "policy", env=env),
