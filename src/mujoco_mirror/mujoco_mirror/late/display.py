@@ -1,4 +1,4 @@
-"""A late-state policy on a clock, with the truth that arrives later as its judge."""
+"""Late-state compensation on a clock, judged by the states that arrive later."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from itertools import pairwise
 import mujoco
 import numpy as np
 
-from mujoco_mirror.late.policies import HoldLast, Interpolate, LatePolicy, is_newer, mix
+from mujoco_mirror.late.compensation import Compensation, HoldLast, Interpolate, is_newer, mix
 from mujoco_mirror.model.map_rules import MapRules
 from sim_bridge.errors import unknown
 from sim_bridge.types import SimState
 
 HOLD, INTERPOLATE, PREDICT = "hold", "interpolate", "predict"
-POLICIES = (HOLD, INTERPOLATE, PREDICT)
+COMPENSATIONS = (HOLD, INTERPOLATE, PREDICT)
 _WINDOW = 100
 # Without states for this long there is nothing left to extrapolate from.
 _STALE_S = 0.5
 
 
-def make_policy(
+def make_compensation(
     name: str, delay_s: float, model: mujoco.MjModel, rules: MapRules | None
-) -> LatePolicy:
+) -> Compensation:
     """NotFound lists the valid names."""
     if name == HOLD:
         return HoldLast()
@@ -34,7 +34,7 @@ def make_policy(
         from mujoco_mirror.late.prediction import Predict
 
         return Predict(model, rules)
-    raise unknown("late-state policy", name, POLICIES)
+    raise unknown("late-state compensation", name, COMPENSATIONS)
 
 
 class DisplayClock:
@@ -78,7 +78,7 @@ class LateJudge:
 
     @property
     def errors(self) -> tuple[float, float] | None:
-        """Of the policy and of holding; None before the first comparison."""
+        """Of the compensation and of holding; None before the first comparison."""
         if not self._squares:
             return None
         shown, held = np.sqrt(np.mean(self._squares, axis=0))
@@ -95,9 +95,9 @@ def _square_error(shown: SimState, truth: SimState) -> float:
 class LateDisplay:
     """States in as they arrive, states to draw out at any wall-clock time."""
 
-    def __init__(self, policy: LatePolicy) -> None:
+    def __init__(self, compensation: Compensation) -> None:
         self.judge = LateJudge()
-        self._policy = policy
+        self._compensation = compensation
         self._hold = HoldLast()
         self._clock = DisplayClock()
         self._sent = DisplayClock()
@@ -112,7 +112,7 @@ class LateDisplay:
         self._clock.arrived(state.time_s, wall_s)
         self._sent.arrived(state.time_s, published_s)
         self.judge.truth(state)
-        self._policy.put(state)
+        self._compensation.put(state)
         self._hold.put(state)
         if is_newer(state, self._latest):
             self._latest = state
@@ -120,13 +120,13 @@ class LateDisplay:
     def command(self, names: Sequence[str], positions: np.ndarray, published_s: float) -> None:
         """Targets that left for the simulator at ``published_s``, by the clock of the states."""
         if self._latest is not None:
-            self._policy.command(self._sent.now(published_s), names, positions)
+            self._compensation.command(self._sent.now(published_s), names, positions)
 
     def at(self, wall_s: float) -> SimState | None:
         if self._latest is None:
             return None
         time_s = min(self._clock.now(wall_s), self._latest.time_s + _STALE_S)
-        shown, held = self._policy.at(time_s), self._hold.at(time_s)
+        shown, held = self._compensation.at(time_s), self._hold.at(time_s)
         if shown is not None and held is not None:
             self.judge.shown(shown, held, time_s)
         return shown

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import mujoco
 import numpy as np
 
+from mujoco_mirror.late.compensation import Blend, Compensation, is_newer
 from mujoco_mirror.late.held_bodies import HeldBodies
-from mujoco_mirror.late.policies import Blend, LatePolicy, is_newer
 from mujoco_mirror.late.target_forecast import TargetForecast
 from mujoco_mirror.model.map_rules import MapRules
 from mujoco_mirror.model.model_map import ModelMap
@@ -30,7 +30,7 @@ class _Missed:
     bodies: np.ndarray
 
 
-class Predict(LatePolicy):
+class Predict(Compensation):
     """Steps ``model`` from the latest state to the time to draw; corrections are blended in over
     ``blend_s``. After ``horizon_s`` without a state the prediction stands still.
 

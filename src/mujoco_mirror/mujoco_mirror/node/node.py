@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from mujoco_mirror.drawing.view import View
 from mujoco_mirror.fidelity.errors import Limits
-from mujoco_mirror.late.display import HOLD, LateDisplay, make_policy
+from mujoco_mirror.late.display import HOLD, LateDisplay, make_compensation
 from mujoco_mirror.model.map_rules import load_rules
 from mujoco_mirror.node.inputs import Inputs
 from mujoco_mirror.node.messages import WatcherJoined
@@ -72,7 +72,7 @@ class MirrorNode(Node):
         p = self._settings
         if p.late == HOLD:
             return None
-        return LateDisplay(make_policy(p.late, p.delay_s, model, self._rules))
+        return LateDisplay(make_compensation(p.late, p.delay_s, model, self._rules))
 
     def _report(self) -> None:
         if self._worker.failure is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mujoco_mirror.drawing.quality import AUTO, QUALITIES
 from mujoco_mirror.drawing.view import AUTO_CAMERA, ViewSettings
-from mujoco_mirror.late.display import HOLD, POLICIES
+from mujoco_mirror.late.display import COMPENSATIONS, HOLD
 from sim_bridge.settings.parameters import check, parameter
 
 ROBOT_DESCRIPTION = "robot_description"
@@ -42,7 +42,7 @@ class MirrorParameters:
         HOLD,
         "what to show while states are late, for a simulator in real time: hold the last one, "
         "interpolate with delay_s, or predict with local physics",
-        choices=POLICIES,
+        choices=COMPENSATIONS,
     )
     delay_s: float = parameter(0.15, "of interpolation [s]", low=0.0)
     source: str = parameter(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from mirror_scenes import so101_model, state
 
-from mujoco_mirror.late.display import LateDisplay, make_policy
+from mujoco_mirror.late.compensation import Blend, HoldLast, Interpolate, mix
+from mujoco_mirror.late.display import LateDisplay, make_compensation
 from mujoco_mirror.late.held_bodies import HeldBodies
-from mujoco_mirror.late.policies import Blend, HoldLast, Interpolate, mix
 from mujoco_mirror.late.prediction import Predict
 from mujoco_mirror.late.target_forecast import TargetForecast
 from mujoco_mirror.model.rotations import angle_between
@@ -72,7 +72,7 @@ def test_a_correction_is_blended_in_not_jumped_to():
 
 def test_unknown_policies_are_refused():
     with pytest.raises(NotFound, match="'guess'; valid: hold, interpolate, predict"):
-        make_policy("guess", 0.1, mujoco.MjModel.from_xml_string("<mujoco/>"), None)
+        make_compensation("guess", 0.1, mujoco.MjModel.from_xml_string("<mujoco/>"), None)
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +102,13 @@ def _arrivals(states, seed, jitter_s=0.1, loss=0.05):
     return sorted(((s.time_s + rng.uniform(0, jitter_s), s) for s in kept), key=lambda a: a[0])
 
 
-def _errors(policy, truth, arrivals):
+def _errors(compensation, truth, arrivals):
     """RMS over 60 Hz pictures of the joints [rad] and of the cube's position [m]."""
     arrivals, joints, cube = list(arrivals), [], []
     for time_s in np.arange(0.15, truth[-1].time_s, 1 / 60):
         while arrivals and arrivals[0][0] <= time_s:
-            policy.put(arrivals.pop(0)[1])
-        shown, true = policy.at(time_s), truth[round(time_s / PHYSICS_STEP_S)]
+            compensation.put(arrivals.pop(0)[1])
+        shown, true = compensation.at(time_s), truth[round(time_s / PHYSICS_STEP_S)]
         joints.append(np.mean((shown.joint_positions - true.joint_positions) ** 2))
         cube.append(np.sum((shown.body_poses[0, :3] - true.body_poses[0, :3]) ** 2))
     return float(np.sqrt(np.mean(joints))), float(np.sqrt(np.mean(cube)))
@@ -147,9 +147,9 @@ def default_pick():
     return [trajectory.state(k).with_counters(1, k) for k in range(trajectory.num_states)]
 
 
-def _errors_at_states(policies, states, seed, jitter_s=0.1, loss=0.05):
-    """What each policy shows at the time of a state, against that state: RMS of the joints [rad]
-    and of the cube's position [m], a row for each policy. Commands are sent as their step begins,
+def _errors_at_states(compensations, states, seed, jitter_s=0.1, loss=0.05):
+    """What each compensation shows at the time of a state, against that state: RMS of the joints
+    [rad] and of the cube's position [m], a row for each. Commands are sent as their step begins,
     and are as late and as often lost as the states are."""
     rng, events = np.random.default_rng(seed), []
 
@@ -166,9 +166,9 @@ def _errors_at_states(policies, states, seed, jitter_s=0.1, loss=0.05):
     for true in states[3:]:
         while events and events[0][0] <= true.time_s:
             event = events.pop(0)[2]
-            for policy in policies:
-                event(policy)
-        shown = [policy.at(true.time_s) for policy in policies]
+            for compensation in compensations:
+                event(compensation)
+        shown = [compensation.at(true.time_s) for compensation in compensations]
         joints.append([np.mean((s.joint_positions - true.joint_positions) ** 2) for s in shown])
         cube.append([np.sum((s.body_poses[0] - true.body_poses[0])[:3] ** 2) for s in shown])
     return np.sqrt(np.mean([joints, cube], axis=1)).T
@@ -177,8 +177,8 @@ def _errors_at_states(policies, states, seed, jitter_s=0.1, loss=0.05):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_knowing_the_commands_beats_holding_three_times_at_ten_hertz(default_pick, seed):
     model = mujoco.MjModel.from_xml_path(str(so101_model()))
-    policies = HoldLast(), Predict(model)
-    hold, predicted = _errors_at_states(policies, default_pick, seed)
+    compensations = HoldLast(), Predict(model)
+    hold, predicted = _errors_at_states(compensations, default_pick, seed)
     print(f"hold {hold}, predict {predicted}, ratio {hold / predicted}")
     assert np.all(predicted < hold / 3)
 

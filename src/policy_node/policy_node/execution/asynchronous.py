@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from policy_node.execution.aggregators import aggregator
-from policy_node.execution.inference import BackgroundInference, Finished, Inference
+from policy_node.execution.inference import BackgroundInference, Finished, InferenceRunner
 from policy_node.execution.plan import Plan
 from policy_node.execution.report import ExecutionReport, Recorder
 from policy_node.execution.settings import ExecutionSettings
@@ -29,7 +29,7 @@ class Asynchronous:
         policy: Policy,
         threshold: float = 0.5,
         aggregate: str = "weighted_average",
-        inference: Inference | None = None,
+        inference: InferenceRunner | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if not 0.0 <= threshold <= 1.0:

@@ -24,7 +24,7 @@ class Finished:
     seconds: float
 
 
-class Inference(Protocol):
+class InferenceRunner(Protocol):
     """At most one inference at a time; driven by one thread."""
 
     @property

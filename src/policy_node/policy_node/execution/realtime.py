@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from policy_node.execution.inference import BackgroundInference, Finished, Inference
+from policy_node.execution.inference import BackgroundInference, Finished, InferenceRunner
 from policy_node.execution.plan import Plan
 from policy_node.execution.report import ExecutionReport, Recorder
 from policy_node.execution.settings import ExecutionSettings
@@ -47,7 +47,7 @@ class RealTimeChunking:
         policy: Policy,
         execution_horizon: int = 4,
         initial_delay: int = 1,
-        inference: Inference | None = None,
+        inference: InferenceRunner | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if execution_horizon < 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_node.execution.aggregators import AGGREGATORS
-from policy_node.execution.inference import BackgroundInference, DelayedInference, Inference
+from policy_node.execution.inference import BackgroundInference, DelayedInference, InferenceRunner
 from policy_node.execution.strategy import MakeStrategy, Strategy
 from policy_node.policy import Policy
 from sim_bridge.errors import InvalidRequest
@@ -79,7 +79,7 @@ class ExecutionSettings:
             raise InvalidRequest(f"strategy_options is {options!r}; valid: a JSON object")
         return options
 
-    def inference(self) -> Inference:
+    def inference(self) -> InferenceRunner:
         """How a strategy infers while the robot moves, as ``delay_steps`` has it."""
         if self.delay_steps < 0:
             return BackgroundInference()

@@ -20,7 +20,7 @@ from sim_bridge.errors import BridgeError, Busy, Canceled, OperationFailed
 from sim_bridge.types import Observation
 
 _ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
-_LATE_CHECK_S = 0.2
+_OVERDUE_CHECK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class InferenceWorker:
         self._ended = threading.Event()
         self._threads = (
             threading.Thread(target=self._work, name="inference", daemon=True),
-            threading.Thread(target=self._refuse_late, name="late requests", daemon=True),
+            threading.Thread(target=self._refuse_overdue, name="overdue requests", daemon=True),
         )
 
     def start(self) -> None:
@@ -181,25 +181,25 @@ class InferenceWorker:
         self._waiting -= 1
         return job
 
-    def _refuse_late(self) -> None:
-        while not self._ended.wait(_LATE_CHECK_S):
+    def _refuse_overdue(self) -> None:
+        while not self._ended.wait(_OVERDUE_CHECK_S):
             with self._lock:
-                late = self._take_late()
-            for job in late:
+                overdue = self._take_overdue()
+            for job in overdue:
                 waited_s = time.perf_counter() - job.queued
                 job.tell(Busy(f"the policy was busy with other requests for {waited_s:.1f} s"))
 
-    def _take_late(self) -> list[_Job]:
+    def _take_overdue(self) -> list[_Job]:
         """Clients' requests that waited too long, out of their queues."""
         oldest = time.perf_counter() - self._settings.max_wait_s
-        late = []
+        overdue = []
         for client_id, line in list(self._queues.items()):
             while client_id and line and line[0].queued < oldest:
-                late.append(line.popleft())
+                overdue.append(line.popleft())
             if not line:
                 del self._queues[client_id]
-        self._waiting -= len(late)
-        return late
+        self._waiting -= len(overdue)
+        return overdue
 
     def _serve(self, job: _Job) -> None:
         try:

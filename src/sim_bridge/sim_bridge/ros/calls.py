@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from sim_bridge.errors import TimedOut
-from sim_bridge.ros.interrupts import LateInterrupt
+from sim_bridge.ros.interrupts import DeferredInterrupt
 from sim_bridge.ros.wait_set import HAVE_WAIT_SET, ClientWait, SubscriptionWait
 
 _PING_S = 1.0
@@ -73,7 +73,7 @@ class Caller:
         if self._wait is None:
             self._wait = ClientWait(self._client, context)
         deadline = time.monotonic() + timeout_s
-        with LateInterrupt() as interrupt, self._wait as wait:
+        with DeferredInterrupt() as interrupt, self._wait as wait:
             sequence = wait.send(request)
             while context.ok() and not interrupt.pressed:
                 left = deadline - time.monotonic()
@@ -167,7 +167,7 @@ class Receiver:
             return self._arrived.popleft() if self._arrived else None
         if self._wait is None:
             self._wait = SubscriptionWait(self._subscription, self._node.context)
-        with LateInterrupt(), self._wait as wait:
+        with DeferredInterrupt(), self._wait as wait:
             return wait.take(timeout_s)
 
     def destroy(self) -> None:

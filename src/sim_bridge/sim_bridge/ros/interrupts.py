@@ -35,13 +35,13 @@ class StopFlag:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class LateInterrupt:
+class DeferredInterrupt:
     """Holds a KeyboardInterrupt back until the block's end; ``pressed`` says that one waits.
 
     Does nothing in other threads, and where Ctrl-C does not raise.
     """
 
-    def __enter__(self) -> LateInterrupt:
+    def __enter__(self) -> DeferredInterrupt:
         self.pressed = False
         self._holds = (
             threading.current_thread() is threading.main_thread()

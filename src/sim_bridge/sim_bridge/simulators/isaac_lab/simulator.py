@@ -103,7 +103,7 @@ class IsaacLabSimulator:
             # reset_to makes the joint velocities the drives' velocity targets, for good.
             self._scene.write_velocity_targets(everything["velocity_targets"])
         self._scene.write(state)
-        self._settle()
+        self._update_kinematics()
         if self._own:
             self._own.sync_control()
         if everything is not None:
@@ -168,7 +168,7 @@ class IsaacLabSimulator:
         self._time_s = float(everything["time_s"])
         self._env.episode_length_buf[:] = int(everything["episode_length"][0])
 
-    def _settle(self) -> None:
+    def _update_kinematics(self) -> None:
         """Make poses that follow from what was written readable, without a step."""
         self._env.scene.write_data_to_sim()
         self._env.sim.forward()

@@ -186,7 +186,7 @@ class IsaacSimSimulator:
             pose = np.asarray(pose, dtype=float)
             velocity = com_twist(pose, self._world.root_com(name), np.asarray(twist, dtype=float))
             self._world.set_root(name, pose[:3], wxyz(pose[3:]), velocity[:3], velocity[3:])
-        self._world.settle()
+        self._world.update_kinematics()
         for clock in self._clocks.values():
             clock.invalidate()
 

@@ -210,7 +210,7 @@ class IsaacSimWorld:
     def step(self, count: int) -> None:
         self._simulation.step(steps=count)
 
-    def settle(self) -> None:
+    def update_kinematics(self) -> None:
         """Make link poses follow from joint positions that were written, without a step."""
         view: SimulationView | None = self._simulation.get_physics_simulation_view()
         if view is not None:

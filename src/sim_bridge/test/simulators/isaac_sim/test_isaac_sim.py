@@ -36,7 +36,7 @@ class World:
             np.zeros(3),
             np.zeros(3),
         ]
-        self.steps, self.settled, self.drawn = 0, 0, []
+        self.steps, self.updated, self.drawn = 0, 0, []
 
     def dof_names(self, robot):
         return self.joints
@@ -79,8 +79,8 @@ class World:
         self.steps += count
         self.positions = self.targets.copy()
 
-    def settle(self):
-        self.settled += 1
+    def update_kinematics(self):
+        self.updated += 1
 
     def draw(self, name):
         self.drawn.append(name)

@@ -20,7 +20,7 @@ from sim_bridge.types import SimState
 _HISTORY = 64
 
 
-class LatePolicy(Protocol):
+class Compensation(Protocol):
     def put(self, state: SimState) -> None:
         """A state has arrived; older ones than the latest are ignored."""
 
@@ -32,7 +32,7 @@ class LatePolicy(Protocol):
         """The state to draw at simulation time ``time_s``; None before the first one."""
 
 
-class HoldLast(LatePolicy):
+class HoldLast(Compensation):
     """Shows the latest state until the next one comes."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class HoldLast(LatePolicy):
         return self._latest
 
 
-class Interpolate(LatePolicy):
+class Interpolate(Compensation):
     """Shows the past of ``delay_s`` ago, between the two states around it: smooth, but late."""
 
     def __init__(self, delay_s: float) -> None:
