@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from mujoco_mirror.drawing.framing import is_goal
 from mujoco_mirror.drawing.mesh_detail import simplify
 
 _MESH = mujoco.mjtGeom.mjGEOM_MESH
@@ -25,6 +26,7 @@ _PREFIX = "mirror_"
 _FLOOR_LEVEL_TOLERANCE = 1e-3
 # Few faces: dropping some would be seen and gains nothing.
 _SMALL_MESH = 500
+_GOAL_ALPHA = 0.6
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def dress(
     _sky(spec, studio)
     _floor(spec, studio)
     _materials(spec)
+    _goals(spec)
 
 
 def drop_detail(spec: mujoco.MjSpec, compiled: mujoco.MjModel, cell_m: float) -> int:
@@ -173,3 +176,11 @@ def _materials(spec: mujoco.MjSpec) -> None:
     for material in spec.materials:
         if not material.name.startswith(_PREFIX):
             material.specular, material.shininess = 0.25, 0.35
+
+
+def _goals(spec: mujoco.MjSpec) -> None:
+    """Sites that mark a goal are drawn, though the model hides them from its own cameras."""
+    for site in spec.sites:
+        if is_goal(site.name):
+            site.group = 0
+            site.rgba = [*site.rgba[:3], max(site.rgba[3], _GOAL_ALPHA)]

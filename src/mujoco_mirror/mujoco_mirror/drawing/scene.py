@@ -11,7 +11,7 @@ import numpy as np
 
 from mujoco_mirror.drawing.dressing import Studio, dress, drop_detail, floor_height, robot_extent
 from mujoco_mirror.drawing.floor_shadow import FloorShadow
-from mujoco_mirror.drawing.framing import subject_points
+from mujoco_mirror.drawing.framing import Subject
 from mujoco_mirror.drawing.quality import Quality
 from sim_bridge.errors import OperationFailed
 
@@ -55,5 +55,5 @@ def _subject(model: mujoco.MjModel) -> tuple[np.ndarray, float]:
     """Middle and size [m] of what can move, at the reference pose."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
-    points = subject_points(model, data)
+    points = Subject(model).points(data)
     return (points.min(axis=0) + points.max(axis=0)) / 2, float(np.ptp(points, axis=0).max()) * 1.5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mujoco_mirror.drawing.framing import Cameraman, frame
+from mujoco_mirror.drawing.framing import Cameraman, Subject, frame
 from mujoco_mirror.drawing.gl import is_software, renderer_name
 from mujoco_mirror.drawing.quality import AUTO, quality_named
 from mujoco_mirror.drawing.renderer import Overlay, Renderer, camera_named
@@ -53,6 +53,7 @@ class View:
         self._still_quality = quality_named("balanced" if software else "best")
         self._still: Renderer | None = None
         self.scene = load_scene(model_path, self.quality, settings.dressed)
+        self._subject = Subject(self.scene.drawn)
         self.mirror = Mirror(self.scene.drawn, rules, settings.strict)
         self._cameras = [
             None if name == AUTO_CAMERA else camera_named(self.scene.drawn, name)
@@ -90,7 +91,7 @@ class View:
     ) -> np.ndarray:
         """The state now; the overlay is written into the first camera's picture."""
         data = self.mirror.data
-        followed = (cameraman or self._cameraman).camera(self.scene.drawn, data)
+        followed = (cameraman or self._cameraman).camera(data)
         pictures = [
             self._renderer.draw(data, camera or followed, None if index else overlay)
             for index, camera in enumerate(self._cameras)
@@ -103,7 +104,7 @@ class View:
         """What the first camera sees now, framed anew, large and fine: a still, not a stream."""
         still = self.prepare()
         aspect = self.settings.width / self.settings.height
-        camera = self._cameras[0] or frame(self.scene.drawn, self.mirror.data, aspect)
+        camera = self._cameras[0] or frame(self._subject, self.mirror.data, aspect)
         return still.draw(self.mirror.data, camera)
 
     def prepare(self) -> Renderer:
@@ -123,11 +124,11 @@ class View:
 
     def cameraman(self) -> Cameraman:
         """One more automatic camera, for the size of these pictures."""
-        return Cameraman(self.settings.width / self.settings.height)
+        return Cameraman(self._subject, self.settings.width / self.settings.height)
 
     def follow(self) -> None:
         """Let the view's own cameraman see a state that was drawn with another's camera."""
-        self._cameraman.camera(self.scene.drawn, self.mirror.data)
+        self._cameraman.camera(self.mirror.data)
 
     def reframe(self) -> None:
         """Let the automatic camera frame the scene again at the next picture."""
