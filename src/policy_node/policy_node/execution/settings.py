@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from policy_node.execution.strategy import MakeStrategy, Strategy
 from policy_node.policy import Policy
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.settings import plugins
+from sim_bridge.settings.options import json_object
 from sim_bridge.settings.parameters import check, parameter
 
 # Each is a ``MakeStrategy``; installed packages offer more (``twinstep.strategies``).
@@ -71,13 +71,7 @@ class ExecutionSettings:
 
     def options(self) -> dict[str, Any]:
         """``strategy_options`` parsed."""
-        try:
-            options = json.loads(self.strategy_options or "{}")
-        except json.JSONDecodeError as error:
-            raise InvalidRequest(f"strategy_options is not JSON: {error}") from None
-        if not isinstance(options, dict):
-            raise InvalidRequest(f"strategy_options is {options!r}; valid: a JSON object")
-        return options
+        return json_object(self.strategy_options, "strategy_options")
 
     def inference(self) -> InferenceRunner:
         """How a strategy infers while the robot moves, as ``delay_steps`` has it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -18,6 +17,7 @@ from sim_bridge.bridge.services import answer_errors
 from sim_bridge.errors import InvalidRequest, OperationFailed
 from sim_bridge.ros.convert import from_observation_msg, to_chunk_msg
 from sim_bridge.ros.service_loop import ServiceLoop
+from sim_bridge.settings.options import json_object
 from sim_bridge.types import ActionChunk, Observation, SimSpec
 
 _OPTIONS = ("policy",)
@@ -152,12 +152,7 @@ def _policy_option(text: str) -> str:
     """The policy address in ``options_json``; empty when it names none."""
     if not text:
         return ""
-    try:
-        options = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(f"options_json is not JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise InvalidRequest(f"options_json is a {type(options).__name__}; valid: a JSON object")
+    options = json_object(text, "options_json")
     for name in options:
         if name not in _OPTIONS:
             raise InvalidRequest(f"unknown option {name!r}; valid: {', '.join(_OPTIONS)}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from sim_bridge.bridge.real_time.core import HOLD, ON_STALE
-from sim_bridge.errors import InvalidRequest
+from sim_bridge.settings.options import json_object
 from sim_bridge.settings.parameters import check, parameter
 
 LOCK_STEP, REAL_TIME = "lock_step", "real_time"
@@ -54,13 +53,7 @@ class BridgeParameters:
 
     def task_kwargs(self) -> dict[str, Any]:
         """``task_options`` parsed."""
-        try:
-            options = json.loads(self.task_options or "{}")
-        except json.JSONDecodeError as error:
-            raise InvalidRequest(f"parameter task_options is not JSON: {error}") from None
-        if not isinstance(options, dict):
-            raise InvalidRequest(f"parameter task_options is {options!r}; valid: a JSON object")
-        return options
+        return json_object(self.task_options, "parameter task_options")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sim_bridge.files.model_files import sha256_of
 from sim_bridge.ros.convert import doubles, from_state_msg, to_observation_msg, to_state_msg
 from sim_bridge.ros.convert_spec import to_model_msg
 from sim_bridge.ros.service_loop import ServiceLoop
+from sim_bridge.settings.options import json_object
 from sim_bridge.types import LeanReply
 
 _FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions
@@ -72,7 +73,7 @@ class ControlServices:
             request.sequence,
             seed=request.seed if request.has_seed else None,
             state=from_state_msg(request.state) if request.has_state else None,
-            options=_parse_options(request.options_json),
+            options=_options(request.options_json),
             cameras=request.cameras,
         )
         response = srv.Reset.Response(state=to_state_msg(reply.state))
@@ -165,16 +166,8 @@ def _file(path: str, content: bytes, with_data: bool) -> m.File:
     return out
 
 
-def _parse_options(text: str) -> dict[str, Any] | None:
-    if not text:
-        return None
-    try:
-        options = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(f"options_json is not JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise InvalidRequest(f"options_json is a {type(options).__name__}; valid: a JSON object")
-    return options
+def _options(text: str) -> dict[str, Any] | None:
+    return json_object(text, "options_json") if text else None
 
 
 def _flags(reply: LeanReply) -> array:

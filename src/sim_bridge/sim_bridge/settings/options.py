@@ -14,6 +14,7 @@ annotations: bool, int, float, str, ``X | None``, ``tuple[X, ...]``, ``list[X]``
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,17 @@ def read_options(cls: type[T], values: Mapping[str, Any], kind: str = "option") 
 def parse_options(cls: type[T], texts: Mapping[str, str], kind: str = "option") -> T:
     """``read_options`` for values that are text: ``A,B`` is a tuple, ``A:1,B:2`` a mapping."""
     return cls(**_checked(cls, texts, kind, _parse))
+
+
+def json_object(text: str, what: str) -> dict[str, Any]:
+    """A JSON object; empty for empty ``text``. InvalidRequest, naming it ``what``, otherwise."""
+    try:
+        options = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"{what} is not JSON: {error}") from None
+    if not isinstance(options, dict):
+        raise InvalidRequest(f"{what} is a {type(options).__name__}; valid: a JSON object")
+    return options
 
 
 def _checked(cls: type, values: Any, kind: str, convert: Any) -> dict[str, Any]:

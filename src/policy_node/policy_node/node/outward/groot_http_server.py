@@ -20,9 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from policy_node.node.outward import groot_requests
-from policy_node.node.outward.access import Access
-from policy_node.node.outward.backend import Backend, describe
-from policy_node.node.outward.task import ServedTask
+from policy_node.node.outward.backend import describe
+from policy_node.node.outward.protocols import OutwardServer
 from policy_node.policies.servers.encodings import arrays_json
 from sim_bridge.errors import Busy, InvalidRequest, OperationFailed
 
@@ -31,19 +30,14 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-class GrootHttpServer:
+class GrootHttpServer(OutwardServer):
     """One HTTP server."""
 
     protocol = "GR00T HTTP"
     scheme = "http"
 
-    def __init__(
-        self, task: ServedTask, backend: Backend, access: Access, timeout_s: float
-    ) -> None:
-        self._task = task
-        self._backend = backend
-        self._access = access
-        self._timeout_s = timeout_s
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._app = Starlette(
             routes=[
                 Route("/health", self._health),

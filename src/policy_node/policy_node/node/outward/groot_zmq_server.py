@@ -17,9 +17,8 @@ import zmq
 import zmq.asyncio
 
 from policy_node.node.outward import groot_requests
-from policy_node.node.outward.access import Access
-from policy_node.node.outward.backend import Backend, describe
-from policy_node.node.outward.task import ServedTask
+from policy_node.node.outward.backend import describe
+from policy_node.node.outward.protocols import OutwardServer
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_groot, unpack_groot
 from sim_bridge.errors import FeatureUnsupported, InvalidRequest, unknown
 
@@ -31,19 +30,14 @@ _LOOK_AGAIN_MS = 1000
 _ENDPOINTS = ("ping", "get_action", "reset", "get_modality_config")
 
 
-class GrootZmqServer:
+class GrootZmqServer(OutwardServer):
     """One ROUTER socket; each peer is a client of its own."""
 
     protocol = "GR00T ZMQ"
     scheme = "zmq"
 
-    def __init__(
-        self, task: ServedTask, backend: Backend, access: Access, timeout_s: float
-    ) -> None:
-        self._task = task
-        self._backend = backend
-        self._access = access
-        self._timeout_s = timeout_s
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._clients: OrderedDict[bytes, str] = OrderedDict()
 
     @contextlib.asynccontextmanager

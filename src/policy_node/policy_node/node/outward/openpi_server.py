@@ -20,9 +20,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from policy_node.node.inference_worker import InferenceResult
-from policy_node.node.outward.access import Access
-from policy_node.node.outward.backend import Backend, describe
-from policy_node.node.outward.task import ServedTask
+from policy_node.node.outward.backend import describe
+from policy_node.node.outward.protocols import OutwardServer
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_openpi, unpack_openpi
 from sim_bridge.errors import InvalidRequest
 
@@ -32,19 +31,14 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _CLOSE_S = 0.5
 
 
-class OpenpiServer:
+class OpenpiServer(OutwardServer):
     """One WebSocket server; each connection is a client of its own."""
 
     protocol = "openpi WebSocket"
     scheme = "ws"
 
-    def __init__(
-        self, task: ServedTask, backend: Backend, access: Access, timeout_s: float
-    ) -> None:
-        self._task = task
-        self._backend = backend
-        self._access = access
-        self._timeout_s = timeout_s
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._numbers = itertools.count(1)
 
     @contextlib.asynccontextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from policy_node.node.outward.access import Access
 from policy_node.node.outward.backend import Backend
@@ -13,7 +13,7 @@ from policy_node.node.outward.task import ServedTask
 OFF = -1
 
 
-class OutwardServer(Protocol):
+class OutwardServer(ABC):
     """One server of the policy. Runs in the event loop of ``PolicyServers``: it never blocks,
     and awaits the backend's futures (``asyncio.wrap_future``) for at most ``timeout_s``."""
 
@@ -22,8 +22,13 @@ class OutwardServer(Protocol):
 
     def __init__(
         self, task: ServedTask, backend: Backend, access: Access, timeout_s: float
-    ) -> None: ...
+    ) -> None:
+        self._task = task
+        self._backend = backend
+        self._access = access
+        self._timeout_s = timeout_s
 
+    @abstractmethod
     def running(self, port: int) -> AbstractAsyncContextManager[int]:
         """Serve on ``access.host`` and ``port`` (0: any free one) until left; yields the port."""
 

@@ -15,7 +15,7 @@ from policy_node.node.outward.protocols import OFF, PROTOCOLS, OutwardServer, Se
 from policy_node.node.outward.task import ServedTask
 from policy_node.policies.servers.key_map_file import load_key_map
 from policy_node.policy import PolicySpec
-from sim_bridge.errors import InvalidRequest, OperationFailed, unknown
+from sim_bridge.errors import OperationFailed
 from sim_bridge.settings import plugins
 from sim_bridge.types import SimSpec
 
@@ -27,25 +27,13 @@ class ServeSettings:
     """``ports`` by name of the protocol (``OFF`` or absent: not served, 0: any free one) and
     ``key_maps`` that replace the default ones; see ``Access`` for who may ask.
 
-    ``timeout_s`` bounds one request. NotFound for an unknown protocol, InvalidRequest for a port
-    that is not one.
+    ``timeout_s`` bounds one request. ``Serving`` checks the values.
     """
 
     access: Access
     ports: Mapping[str, int]
     key_maps: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name, port in self.ports.items():
-            if name not in PROTOCOLS:
-                raise unknown("protocol to serve", name, PROTOCOLS)
-            if not OFF <= port <= 65535:
-                raise InvalidRequest(
-                    f"the port of {name} is {port}; valid: {OFF} (off), 0 (any), 1 to 65535"
-                )
-        if not 0 < self.timeout_s < float("inf"):
-            raise InvalidRequest(f"timeout_s is {self.timeout_s}; valid: a positive time [s]")
 
     def wanted(self) -> list[tuple[Served, int]]:
         return [(PROTOCOLS[name], port) for name, port in self.ports.items() if port != OFF]

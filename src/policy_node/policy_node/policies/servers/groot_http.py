@@ -10,13 +10,14 @@ Errors are 4xx or 500 with ``{"detail": text}``. Observations are laid out as N1
 from __future__ import annotations
 
 import http.client
+from functools import partial
 from typing import Any
 
 from policy_node.policies.servers import groot_layout
 from policy_node.policies.servers.address import ServerAddress
 from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.encodings import arrays_json
-from policy_node.policies.servers.key_map_file import load_key_map
+from policy_node.policies.servers.key_map_file import key_map_of
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.types import SimSpec
@@ -27,13 +28,8 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
     but this project's own server names those of the images that it looks at."""
     address.check_options("version", "encoded")
     version = groot_layout.check_version(address.options.get("version", "n1.5"), str(address))
-    key_map = load_key_map(address.options.get("map", "groot"))
-    if sim_spec:
-        key_map = key_map.bound_to(sim_spec)
-
-    def links() -> GrootHttpLink:
-        return GrootHttpLink(address, version)
-
+    key_map = key_map_of(address, "groot", sim_spec)
+    links = partial(GrootHttpLink, address, version)
     first, info = connect(address, links)
     if "observation_keys" in info.metadata and sim_spec:
         key_map = key_map.narrowed_to(info.metadata["observation_keys"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import zmq
@@ -31,10 +32,7 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
     """Raises OperationFailed when nobody answers, InvalidRequest when key map and server differ."""
     address.check_options("version")
     version = groot_layout.check_version(address.options.get("version", "n1.6"), str(address))
-
-    def links() -> GrootZmqLink:
-        return GrootZmqLink(address, version)
-
+    links = partial(GrootZmqLink, address, version)
     first, info = connect(address, links)
     try:
         if "map" in address.options:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,7 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
             )
     if sim_spec:
         key_map = key_map.bound_to(sim_spec)
-
-    def links() -> IlstudioLink:
-        return IlstudioLink(address)
-
+    links = partial(IlstudioLink, address)
     first, info = connect(address, links)
     return RemoteSource(address, links, first, info, key_map)
 

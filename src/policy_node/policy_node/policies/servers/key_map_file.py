@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from policy_node.policies.servers.address import ServerAddress
 from policy_node.policies.servers.key_map import (
     ActionEntry,
     ImageEntry,
@@ -18,6 +19,7 @@ from policy_node.policies.servers.key_map import (
     StateEntry,
 )
 from sim_bridge.errors import InvalidRequest, unknown
+from sim_bridge.types import SimSpec
 
 
 def load_key_map(name_or_path: str) -> KeyMap:
@@ -30,6 +32,12 @@ def load_key_map(name_or_path: str) -> KeyMap:
     if not path.is_file():
         raise unknown("key map", name_or_path, (*names, "or the path of a YAML file"))
     return parse_key_map(path.read_text(), str(path))
+
+
+def key_map_of(address: ServerAddress, default: str, sim_spec: SimSpec | None) -> KeyMap:
+    """The map that the address names, else ``default``; bound to the simulator, if one is given."""
+    key_map = load_key_map(address.options.get("map", default))
+    return key_map.bound_to(sim_spec) if sim_spec else key_map
 
 
 def parse_key_map(text: str, name: str = "key map") -> KeyMap:

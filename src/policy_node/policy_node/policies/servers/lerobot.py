@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -27,7 +28,7 @@ import numpy as np
 from policy_node.policies.servers import lerobot_messages as messages
 from policy_node.policies.servers.address import ServerAddress
 from policy_node.policies.servers.deadline import Deadline
-from policy_node.policies.servers.key_map_file import load_key_map
+from policy_node.policies.servers.key_map_file import key_map_of
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut
 from sim_bridge.files.safe_pickle import Record, dumps, loads
@@ -50,13 +51,8 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
                 f"{address} needs the option {option}, e.g. "
                 "grpc://host:8080?policy_type=act&pretrained=user/my_checkpoint"
             )
-    key_map = load_key_map(address.options.get("map", "lerobot"))
-    if sim_spec:
-        key_map = key_map.bound_to(sim_spec)
-
-    def links() -> LerobotLink:
-        return LerobotLink(address)
-
+    key_map = key_map_of(address, "lerobot", sim_spec)
+    links = partial(LerobotLink, address)
     first, info = connect(address, links)
     return RemoteSource(address, links, first, info, key_map)
 

@@ -10,6 +10,7 @@ both call the reply ``actions`` or ``action``.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from policy_node.policies.servers.address import ServerAddress
 from policy_node.policies.servers.deadline import Deadline
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_openpi, unpack_openpi
 from policy_node.policies.servers.key_map import KeyMap
-from policy_node.policies.servers.key_map_file import load_key_map
+from policy_node.policies.servers.key_map_file import key_map_of
 from policy_node.policies.servers.link import LinkDown, RemoteSource, ServerInfo, connect
 from sim_bridge.errors import InvalidRequest, OperationFailed, TimedOut, unknown
 from sim_bridge.types import SimSpec
@@ -37,13 +38,8 @@ def open_source(address: ServerAddress, sim_spec: SimSpec | None = None) -> Remo
     if dialect not in DIALECTS:
         raise unknown(f"dialect of {address}", dialect, DIALECTS)
     default = "openpi_so101" if dialect == "so101" else "openpi"
-    key_map = load_key_map(address.options.get("map", default))
-    if sim_spec:
-        key_map = key_map.bound_to(sim_spec)
-
-    def links() -> OpenpiLink:
-        return OpenpiLink(address, sends_reset=dialect == "so101")
-
+    key_map = key_map_of(address, default, sim_spec)
+    links = partial(OpenpiLink, address, sends_reset=dialect == "so101")
     first, info = connect(address, links)
     try:
         check_metadata(info.metadata, key_map)

@@ -35,7 +35,7 @@ from policy_node.policies.servers.address import parse_server_address
 from policy_node.policies.servers.encodings import arrays_json
 from policy_node.policies.servers.encodings.arrays_msgpack import pack_groot, unpack_groot
 from policy_node.policy import PolicySpec
-from sim_bridge.errors import InvalidRequest, NotFound, OperationFailed
+from sim_bridge.errors import InvalidRequest, OperationFailed
 from sim_bridge.processes.testing import wait_until
 from sim_bridge.types import (
     ActionSpec,
@@ -466,10 +466,8 @@ def test_a_taken_port_is_an_error_at_start(serve):
         for name in PROTOCOLS:
             with pytest.raises(OperationFailed, match=f"cannot serve .* on 127.0.0.1:{port}"):
                 serve(**{name: port})
-    with pytest.raises(InvalidRequest, match="the port of openpi is 70000; valid: -1"):
-        ServeSettings(Access(token=TOKEN), {"openpi": 70000})
-    with pytest.raises(NotFound, match="unknown protocol to serve 'grpc'; valid: openpi, groot"):
-        ServeSettings(Access(token=TOKEN), {"grpc": 0})
+    with pytest.raises(InvalidRequest, match="serve_openpi_port is 70000; valid: -1 to 65535"):
+        serve_parameters()(serve_openpi_port=70000, serve_anonymously=True)
 
 
 def test_every_file_with_a_server_is_in_the_table():
