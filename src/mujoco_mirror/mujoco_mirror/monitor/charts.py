@@ -90,23 +90,27 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 CHARTS = (
     Chart(
-        "state", "Joint positions", SimState, lambda s, e: s.joint_positions, "No states yet",
+        "state", "Joint positions", SimState, lambda s, e: s.joint_positions,
+        "No states yet: start a rollout or press Reset",
         Layout.joints, Layout.joint_unit, height=190, wide=True,
     ),
     Chart(
-        "action", "Action", StepSample, lambda s, e: s.action, "No actions yet",
+        "action", "Action", StepSample, lambda s, e: s.action, "No actions yet: start a rollout",
         Layout.actions, Layout.control_mode, height=170, wide=True,
     ),
     Chart(
-        "reward", "Reward", StepSample, lambda s, e: (s.reward, e.total_reward), "No rewards yet",
+        "reward", "Reward", StepSample, lambda s, e: (s.reward, e.total_reward),
+        "No rewards yet: start a rollout",
         ("reward", "return"), right="return",
     ),
     Chart(
         "chunk", "Action chunks", ChunkSample, lambda s, e: (1e3 * s.inference_s, 1e3 * s.queue_s),
-        "No policy is reporting", ("inference", "queued"), "ms", points=True, durations=True,
+        "No policy is reporting: start a policy node",
+        ("inference", "queued"), "ms", points=True, durations=True,
     ),
     Chart(
-        "time", "Simulator step", StepSample, lambda s, e: (1e3 * s.wall_time_s,), "No steps yet",
+        "time", "Simulator step", StepSample, lambda s, e: (1e3 * s.wall_time_s,),
+        "No steps yet: start a rollout",
         ("wall time",), "ms", height=110, wide=True, durations=True,
     ),
 )  # fmt: skip

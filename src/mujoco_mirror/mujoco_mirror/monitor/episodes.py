@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
 from mujoco_mirror.monitor.samples import StepSample
 from mujoco_mirror.monitor.series import plain
+from sim_bridge.success_rate import wilson_interval
 
 
 @dataclass
@@ -19,6 +20,10 @@ class Episode:
     total_reward: float = 0.0
     outcome: str = "running"
     marked: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        return self.marked or self.outcome == "success"
 
     def add(self, sample: StepSample) -> None:
         self.total_reward += sample.reward if sample.step == self.steps + 1 else float("nan")
@@ -32,7 +37,9 @@ class EpisodeLog:
     """The last ``capacity`` episodes by number."""
 
     def __init__(self, capacity: int) -> None:
-        self._episodes: deque[Episode] = deque(maxlen=capacity)
+        self._capacity = capacity
+        self._episodes: deque[Episode] = deque()
+        self._forgotten: Counter[bool] = Counter()
 
     def get(self, number: int) -> Episode:
         """The record of this episode, made when it is new; one that still ran was stopped."""
@@ -42,7 +49,24 @@ class EpisodeLog:
         if self._episodes and self._episodes[-1].outcome == "running":
             self._episodes[-1].outcome = "stopped"
         self._episodes.append(Episode(number))
+        if len(self._episodes) > self._capacity:
+            self._count(self._episodes.popleft(), self._forgotten)
         return self._episodes[-1]
+
+    @staticmethod
+    def _count(episode: Episode, outcomes: Counter[bool]) -> None:
+        if episode.marked or episode.outcome not in ("running", "stopped"):
+            outcomes[episode.succeeded] += 1
+
+    def success(self) -> dict[str, Any]:
+        """Of all episodes that ended by themselves or were marked; the interval holds 95 %."""
+        outcomes = self._forgotten.copy()
+        for episode in self._episodes:
+            self._count(episode, outcomes)
+        low, high = wilson_interval(outcomes[True], outcomes.total())
+        return {
+            "successes": outcomes[True], "episodes": outcomes.total(), "low": low, "high": high,
+        }  # fmt: skip
 
     def rows(self) -> list[dict[str, Any]]:
         """Oldest first, ready for JSON."""

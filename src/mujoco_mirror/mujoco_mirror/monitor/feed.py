@@ -59,6 +59,7 @@ class MonitorFeed:
         self._spec: SimSpec | None = None
         self._state: SimState | None = None
         self._step: StepSample | None = None
+        self._policy = ""
         self._current = -1
         self._last_state = self._last_life = _NEVER
         self._received = self._dropped = self._disordered = 0
@@ -150,6 +151,7 @@ class MonitorFeed:
 
     def on_chunk(self, sample: ChunkSample) -> None:
         with self._lock:
+            self._policy = sample.policy
             self._catch_up(sample.episode)
             if sample.episode < self._current:
                 return
@@ -233,6 +235,8 @@ class MonitorFeed:
             "received": self._received,
             "dropped": self._dropped,
             "disordered": self._disordered,
+            "policy": self._policy,
+            "success": self._episodes.success(),
         }
         if self._state is not None:
             status["episode"] = self._state.episode

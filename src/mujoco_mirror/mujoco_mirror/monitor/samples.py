@@ -23,12 +23,13 @@ class StepSample:
 
 @dataclass(frozen=True)
 class ChunkSample:
-    """One inference: of which observation, how long it ran and how long it queued."""
+    """One inference: of which observation, how long it ran and queued, and by which policy."""
 
     episode: int
     step: int
     inference_s: float
     queue_s: float = 0.0
+    policy: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class FeedSubscriptions:
                 step=int(values["observation_step"]),
                 inference_s=float(values["inference_time"]),
                 queue_s=float(values.get("queue_time", 0.0)),
+                policy=_policy(msg.message, values.get("policy", "")),
             )
         except (KeyError, ValueError):
             return  # not what the rollout publishes
@@ -120,6 +121,11 @@ class VideoSubscription:
     def _take(self, msg: Image | CompressedImage, picture: Picture) -> None:
         self._feed.on_picture(from_time(msg.header.stamp))
         self._video.put(picture)
+
+
+def _policy(kind: str, description: str) -> str:
+    """For people; the description has the address where there is one."""
+    return description if description.startswith(kind) else f"{kind}: {description}".rstrip(": ")
 
 
 def _health(status: DiagnosticStatus) -> Health:

@@ -8,7 +8,9 @@ import contextlib
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -27,7 +29,7 @@ from sim_interfaces.action import Rollout
 
 from mujoco_mirror.monitor.charts import CHARTS, Chart
 from mujoco_mirror.monitor.feed import MonitorFeed
-from mujoco_mirror.monitor.samples import Health
+from mujoco_mirror.monitor.samples import ChunkSample, Health, StepSample
 from mujoco_mirror.monitor.security import Token
 from mujoco_mirror.monitor.server import MonitorServer
 from mujoco_mirror.monitor.video import VideoFeed
@@ -116,6 +118,8 @@ def browser(chromium):
         chromium.switch_to.window(other)
         chromium.close()
     chromium.switch_to.window(window)
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     chromium.get_log("browser")
     yield chromium
     log = chromium.get_log("browser")
@@ -306,6 +310,68 @@ def test_a_new_chart_is_one_entry_and_the_page_builds_it(browser):
         ]
         assert titles == [chart.title for chart in charts]
         page.shows("tile-step", "29")
+        browser.get("about:blank")
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The accessibility checker's script, as npm has it."""
+    folder = tmp_path_factory.mktemp("axe")
+    if not shutil.which("npm"):
+        pytest.skip("needs npm for axe-core")
+    fetched = subprocess.run(
+        ["npm", "pack", "--silent", "axe-core@4"], cwd=folder, capture_output=True, text=True,
+        timeout=TIMEOUT_S,
+    )  # fmt: skip
+    if fetched.returncode:
+        pytest.skip(f"npm cannot fetch axe-core: {fetched.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as package:
+        return package.extractfile("package/axe.min.js").read().decode()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_accessibility_checker_finds_nothing(browser, served, rollout, axe, scheme, width):
+    dark = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page = Page(browser, served.url)
+    page.shows("link", "live")
+    page.shows("health", "mirror: fidelity")
+    browser.execute_script(axe)
+    found = browser.execute_async_script(
+        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
+    )
+    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
+    sizes = browser.execute_script(
+        """return [...document.querySelectorAll("button")].map((b) => {
+            const box = b.getBoundingClientRect();
+            return [box.width, box.height, box.left, box.right];
+        });"""
+    )
+    assert all(w >= 44 and h >= 44 and 0 <= x and right <= width for w, h, x, right in sizes)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_policy_and_the_success_rate_are_on_the_page_and_like_axes_are_one(browser):
+    feed = MonitorFeed()
+    server = MonitorServer(feed, VideoFeed(), None, Token("a-token-of-some-length"))
+    axes = """return document.querySelector('.plot[aria-label="Reward"]')
+        .querySelectorAll(".u-axis").length"""
+    with running(server.app) as port:
+        page = Page(browser, f"http://127.0.0.1:{port}/")
+        page.shows("tile-success", "no episode has ended")
+        page.shows("episodes", "start a rollout or press Reset")
+        feed.on_chunk(ChunkSample(1, 0, 0.01, policy="openpi: ws://gpu:8000"))
+        feed.on_step(StepSample(1, 1, np.zeros(1), 1.0, terminated=True, success=True))
+        page.shows("policy", "openpi: ws://gpu:8000")
+        page.shows("tile-success", r"100 %\s+21–100 % · 1 of 1")
+        wait_until(lambda: page.rows("Reward") == 1, TIMEOUT_S, "the reward's row")
+        assert browser.execute_script(axes) == 2
+        for step in range(1, 30):
+            feed.on_step(StepSample(2, step, np.zeros(1), 1.0))
+        wait_until(lambda: browser.execute_script(axes) == 3, TIMEOUT_S, "the return's axis")
         browser.get("about:blank")
 
 

@@ -23,6 +23,7 @@ class ChunkInfoPublisher:
         values = {
             "episode": observation.episode,
             "observation_step": observation.step,
+            "policy": inference.spec.description,
             "horizon": len(inference.actions),
             "inference_time": inference.inference_time_s,
             "queue_time": inference.queue_time_s,

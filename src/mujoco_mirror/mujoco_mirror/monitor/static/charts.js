@@ -36,6 +36,12 @@ function durationRange(high) {
   return [0, 1.08 * (high || 1)];
 }
 
+// Two axes that say nearly the same are one.
+function alike([low, high], [rightLow, rightHigh]) {
+  const apart = Math.max(Math.abs(low - rightLow), Math.abs(high - rightHigh));
+  return apart <= 0.25 * Math.max(high - low, rightHigh - rightLow);
+}
+
 class Chart {
   // As charts.py describes them.
   constructor(parent, { title, unit, labels, height, wide, points, right, durations, empty }) {
@@ -117,8 +123,23 @@ class Chart {
       this.build();
       return;
     }
+    if (this.right && this.splits() !== this.split) {
+      this.build();
+      return;
+    }
     this.plot.setData(this.shaped());
     this.showNewest();
+  }
+
+  // Whether the line with an axis of its own needs it.
+  splits() {
+    if (!this.right || this.length === 0) return false;
+    const ranges = [[], []];
+    this.labels.forEach((label, i) => {
+      for (const v of this.data[i + 1] ?? []) if (v !== null) ranges[Number(label === this.right)].push(v);
+    });
+    if (ranges.some((r) => r.length === 0)) return false;
+    return !alike(...ranges.map((r) => valueRange(Math.min(...r), Math.max(...r))));
   }
 
   // The legend reads out the newest row while nobody points at another one.
@@ -134,6 +155,7 @@ class Chart {
 
   build() {
     this.plot?.destroy();
+    this.split = this.splits();
     const colors = darkScheme.matches ? DARK : LIGHT;
     const ink = cssVariable("--soft");
     const grid = { stroke: cssVariable("--grid"), width: 1 };
@@ -150,9 +172,9 @@ class Chart {
         axes: [
           { ...axis, size: 24, space: 60, incrs: STEP_TICKS },
           { ...axis, size: 46, space: 24, values: (_, ticks) => ticks.map((v) => `${v}`) },
-          ...(this.right ? [{ ...axis, scale: "right", side: 1, size: 42, space: 24, grid: { show: false } }] : []),
+          ...(this.split ? [{ ...axis, scale: "right", side: 1, size: 42, space: 24, grid: { show: false } }] : []),
         ],
-        padding: [8, this.right ? 0 : 10, 0, 0],
+        padding: [8, this.split ? 0 : 10, 0, 0],
         hooks: { setCursor: [() => this.plot && this.showNewest()] },
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
         legend: { live: true },
@@ -160,7 +182,7 @@ class Chart {
           { label: "step", value: (_, v) => (v === null ? "–" : `${v}`) },
           ...this.labels.map((label, i) => ({
             label,
-            scale: label === this.right ? "right" : "y",
+            scale: this.split && label === this.right ? "right" : "y",
             stroke: colors[i % colors.length],
             width: 1.5,
             dash: i >= colors.length ? [5, 3] : undefined,

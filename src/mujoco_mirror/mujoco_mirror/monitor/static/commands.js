@@ -22,6 +22,14 @@ export function wireCommands(buttons, report) {
     button.disabled = false;
     button.addEventListener("click", () => run(button, token, report));
   }
+  document.addEventListener("keydown", (event) => {
+    if (event.repeat || !event.altKey || event.ctrlKey || event.metaKey) return;
+    const keys = `Alt+${event.code.replace("Key", "")}`;
+    const button = buttons.find((b) => b.getAttribute("aria-keyshortcuts") === keys);
+    if (!button || button.disabled) return;
+    event.preventDefault();
+    button.click();
+  });
 }
 
 async function run(button, token, report) {

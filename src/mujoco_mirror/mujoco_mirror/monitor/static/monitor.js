@@ -59,7 +59,7 @@ function showLink(status) {
 
 function showSpec(spec) {
   known.spec = spec;
-  $("task").textContent = spec?.task ?? "";
+  $("task").textContent = spec?.task ?? "Twinstep monitor";
   $("simulator").textContent = spec?.simulator ?? "";
   $("instruction").textContent = spec?.instruction ?? "";
   document.title = spec ? `${spec.task} · Twinstep` : "Twinstep monitor";
@@ -91,6 +91,8 @@ function apply(update) {
   }
   plots.add(update.series ?? {});
   showLink(update.status);
+  const policy = update.status.policy ? `policy ${update.status.policy}` : "";
+  if ($("policy").textContent !== policy) $("policy").textContent = policy;
   tiles.show(update.status, {
     spec: known.spec,
     episode: known.episodes.find((e) => e.number === update.status.episode),

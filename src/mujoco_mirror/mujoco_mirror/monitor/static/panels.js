@@ -17,8 +17,23 @@ function agreement(fidelity) {
   return fidelity.alarm ? "bad" : "good";
 }
 
+// Of the episodes that ended, with the interval that holds the true rate with 95 % confidence.
+function successRate({ success }) {
+  return success?.episodes ? `${percent(success.successes / success.episodes)} %` : "–";
+}
+
+function successInterval(context, { success }) {
+  if (!success?.episodes) return "no episode has ended";
+  return `${percent(success.low)}–${percent(success.high)} % · ${success.successes} of ${success.episodes}`;
+}
+
+function percent(share) {
+  return (100 * share).toFixed(0);
+}
+
 // key, label, unit, how to read it from the status, its tone: good, warn, bad or none
 const TILES = [
+  ["success", "Success rate", "", successRate, null, successInterval],
   ["episode", "Episode", "", (s) => s.episode || "–"],
   ["step", "Step", "", (s, c) => `${s.step ?? "–"}`, null, (c) => (c.spec?.max_episode_steps ? `/ ${c.spec.max_episode_steps}` : "")],
   ["time", "Simulation time", "s", (s) => number(s.time_s, 2)],
@@ -62,6 +77,7 @@ export class Tiles {
 
 // An episode that nobody ended is running only while states arrive.
 export function showEpisodes(body, episodes, live) {
+  if (episodes.length === 0) return;
   body.replaceChildren(
     ...[...episodes].reverse().map((episode) => {
       const row = document.createElement("tr");

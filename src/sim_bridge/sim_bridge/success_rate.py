@@ -1,4 +1,4 @@
-"""Statistics of success rates."""
+"""How sure a success rate is."""
 
 from __future__ import annotations
 
