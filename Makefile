@@ -1,5 +1,5 @@
 # Thin: every target is one command of tools/. PYTHON and ROS_DISTRO choose the environment.
-.PHONY: help setup build demo test check bench fidelity lock clean isaac isaac-demo test-isaac check-isaac doctor reference
+.PHONY: help setup build demo test check bench fidelity simulators lock clean isaac isaac-demo test-isaac check-isaac doctor reference
 
 help:
 	@echo "make setup   environment, packages and colcon build; nothing if up to date"
@@ -8,6 +8,7 @@ help:
 	@echo "make check   style, types and imports, without running anything; part of make test"
 	@echo "make bench   speed against peers"
 	@echo "make fidelity  link errors of the mirror over an episode in PhysX and in MuJoCo"
+	@echo "make simulators  the demo in each simulator, as docs/images/simulators.png"
 	@echo "make reference  write docs/reference from the sources"
 	@echo "make doctor  look at this machine: what is missing, and the remedy"
 	@echo "make isaac   Isaac Lab in .venv-isaac (8.2 GB), and the workspace built for it"
@@ -38,6 +39,10 @@ bench:
 fidelity:
 	@tools/setup --tests
 	@exec tools/run python -m mujoco_mirror.fidelity src/policy_node/data/so101_pick_place.npz
+
+simulators:
+	@tools/setup
+	@exec tools/contact_sheet
 
 reference:
 	@tools/setup
