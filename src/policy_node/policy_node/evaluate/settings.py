@@ -11,10 +11,9 @@ from typing import Any
 
 import yaml
 
-from policy_node.execution.aggregators import AGGREGATORS
-from policy_node.execution.settings import STRATEGIES, ExecutionSettings
+from policy_node.execution.settings import ExecutionSettings
 from sim_bridge.errors import InvalidRequest
-from sim_bridge.settings import plugins
+from sim_bridge.settings.parameters import describe
 from sim_bridge.simulators.registry import default_task
 
 # How the work is done, not what is measured: a run may go on with other values of these.
@@ -160,14 +159,12 @@ def _parser(prog: str, description: str) -> argparse.ArgumentParser:
     add("--videos", type=int, metavar="N", help="film the first N episodes (default: 0)")
     add("--camera", help="which camera films (default: the first)")
     group = parser.add_argument_group("chunk execution")
-    add = group.add_argument
-    shipped = ", ".join(STRATEGIES)
-    add("--strategy", help=f"{shipped}, one of a package, or {plugins.PYTHON_FORM}")
-    add("--strategy-options", metavar="JSON", help="of a strategy that is not one of ours")
-    add("--execute", type=int, help="open loop: actions used of each chunk (default 0: all)")
-    add("--threshold", type=float, help="asynchronous: ask at this queue / chunk (default 0.5)")
-    add("--aggregate", choices=AGGREGATORS, help="asynchronous (default weighted_average)")
-    add("--ensemble-coefficient", type=float, help="temporal ensemble (default 0.01)")
-    add("--execution-horizon", type=int, help="real-time chunking (default 4)")
-    add("--delay-steps", type=int, help="simulate an inference of this many control steps")
+    for option in describe(ExecutionSettings):
+        default = f" (default: {option.default})" if option.default != "" else ""
+        group.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=option.type,
+            choices=option.choices or None,
+            help=option.description + default,
+        )
     return parser
