@@ -1,7 +1,7 @@
 """What to show when states come late: the last one, a delayed mixture, or a prediction.
 
 All three answer ``at(time_s)`` with the state to draw at that simulation time, and take states
-with ``put`` as they arrive. Times must move forward within an episode; a new episode starts anew.
+with ``put`` as they arrive. Times must move forward within an episode; a new episode starts over.
 They are for simulators that run in real time.
 """
 
@@ -47,7 +47,7 @@ class HoldLast(Compensation):
 
 
 class Interpolate(Compensation):
-    """Shows the past of ``delay_s`` ago, between the two states around it: smooth, but late."""
+    """Shows the past of ``delay_s`` ago, between the two states around it: smooth, but behind."""
 
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
@@ -71,7 +71,7 @@ class Interpolate(Compensation):
 
 
 class Blend:
-    """Carries the jump of a corrected prediction over into a decay with ``time_constant_s``."""
+    """Lets the jump of a corrected prediction decay with ``time_constant_s``."""
 
     def __init__(self, time_constant_s: float) -> None:
         self._time_constant_s = time_constant_s
@@ -108,7 +108,7 @@ def is_newer(state: SimState, than: SimState | None) -> bool:
 
 
 def mix(a: SimState, b: SimState, weight: float) -> SimState:
-    """From ``a`` (0) to ``b`` (1); joints and positions linearly, orientations along the arc.
+    """From ``a`` (0) to ``b`` (1); joints and positions linearly, orientations by slerp.
 
     States with different names cannot be mixed: the nearer one is returned.
     """

@@ -93,7 +93,7 @@ def _square_error(shown: SimState, truth: SimState) -> float:
 
 
 class LateDisplay:
-    """States in as they arrive, states to draw out at any wall-clock time."""
+    """Takes states as they arrive; gives the state to draw at any wall-clock time."""
 
     def __init__(self, compensation: Compensation) -> None:
         self.judge = LateJudge()

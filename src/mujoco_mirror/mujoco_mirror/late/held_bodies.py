@@ -1,4 +1,4 @@
-"""Free bodies that a robot holds: seen from their motion, not from contact forces.
+"""Free bodies that a robot holds, told from their motion, not from contact forces.
 
 A grasp by friction is what local physics gets wrong first: the contacts of a body picked up by
 its pose alone need many steps to settle, and simulators change friction and collision at run
@@ -83,7 +83,7 @@ class _Body:
         self.holders = np.zeros(0, dtype=int)
 
     def follow(self, pose: np.ndarray, links: np.ndarray, near: np.ndarray) -> None:
-        """The body is at ``pose`` now and the links at ``links``: who holds it?"""
+        """The body is at ``pose`` now and the links at ``links``: find out what holds it."""
         if not len(links):
             return
         moved = float(_distance(self.pose, pose, self.radius_m))

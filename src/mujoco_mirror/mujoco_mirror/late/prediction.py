@@ -140,7 +140,7 @@ class Predict(Compensation):
         return self._read(latest)
 
     def _read(self, latest: SimState) -> SimState:
-        """What physics came to, with what it has missed so far; bodies have no twists."""
+        """What physics predicts, corrected by what it has missed so far; bodies have no twists."""
         data, missed = self._data, self._missed
         steps = (data.time - self._step_began_s) / self._targets.period_s
         state = replace(

@@ -1,2 +1,2 @@
-"""The mirror node: ROS hands over, one worker thread draws. Imports all other folders but
+"""The mirror node: ROS callbacks hand over, one worker thread draws. Imports all other folders but
 `monitor`."""

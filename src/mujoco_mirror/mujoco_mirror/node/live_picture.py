@@ -34,9 +34,9 @@ class LivePicture:
         self.waiting += 1
 
     def again(self) -> None:
-        """Somebody joined, perhaps while nothing moves: show the newest state once more."""
+        """Redraw the newest state for a viewer who joins, perhaps while nothing moves."""
         if self._newest is not None and not self.waiting:
-            self._timely = False  # its age is no lag
+            self._timely = False  # its age is not a lag
             self._waits_since = time.monotonic()
             self.waiting = 1
 
@@ -93,7 +93,7 @@ class LatePicture(LivePicture):
         pass  # the next picture is not far
 
     def shown(self, shot: Shot) -> float | None:
-        return None  # a guess about now has no lag
+        return None  # a guess about the present has no lag
 
     def patience_s(self) -> float:
         return max(self._next_s - time.monotonic(), 0.001)

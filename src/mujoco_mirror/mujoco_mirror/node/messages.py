@@ -43,12 +43,12 @@ class LinksArrived:
 
 @dataclass(frozen=True)
 class WatcherJoined:
-    """Somebody new looks at the pictures."""
+    """Another viewer subscribed to the pictures."""
 
 
 @dataclass(frozen=True)
 class ModelFound:
-    """``source`` identifies the simulator run: when it changes, counting starts anew."""
+    """``source`` identifies the simulator run: when it changes, counting starts over."""
 
     path: Path
     control_period_s: float

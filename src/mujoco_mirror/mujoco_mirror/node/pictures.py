@@ -77,7 +77,7 @@ class Pictures:
             self._viewer = None
 
     def _while_up(self, call: Callable[[], Any]) -> Any:
-        """Ctrl-C takes the context away while the worker still draws; that is no failure."""
+        """Ctrl-C takes the context away while the worker still draws; that is not a failure."""
         try:
             return call() if self._node.context.ok() else None
         except Exception:

@@ -1,4 +1,4 @@
-"""Starts, feeds, draws and stops a recording. It loses no step and lets nobody wait for it."""
+"""Starts, feeds, draws and stops a recording. It loses no step and keeps nobody waiting."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class MirrorWorker:
         try:
             while self._turn():
                 pass
-        except Exception as error:  # the node must learn of it: without this thread it is blind
+        except Exception as error:  # the node must know: without this thread it draws nothing
             _log.exception("the drawing thread failed")
             self.failure = error
         finally:
@@ -198,7 +198,7 @@ class MirrorWorker:
         self.problem = ""
 
     def _finish_drawing(self, view: View) -> None:
-        """States of the model that goes away are drawn while it is still there."""
+        """Draw the states of the outgoing model while it is still loaded."""
         while self._records.waiting:
             self._records.draw(view)
 

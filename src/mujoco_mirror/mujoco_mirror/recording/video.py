@@ -66,7 +66,7 @@ class VideoWriter:
         except Exception as error:  # any failure must reach the thread that writes
             self._failure = error
             for _ in self._frames():
-                pass  # let nobody wait for room in the queue
+                pass  # nobody is left waiting for room in the queue
 
     def _frames(self) -> Iterator[tuple[int, np.ndarray]]:
         while not self._ended:

@@ -39,7 +39,7 @@ class TfTree:
 class JointSource:
     """Merges joint states of several publishers with the poses of the ``bases`` in ``root``.
 
-    Every message of joints is one step of one episode; time that goes back starts a new episode.
+    Every message of joints is one step of one episode; when time jumps back, a new episode starts.
     """
 
     def __init__(self, bases: Sequence[str] = (), root: str = "world") -> None:
@@ -58,7 +58,7 @@ class JointSource:
         positions: Sequence[float],
         velocities: Sequence[float] = (),
     ) -> SimState | None:
-        """The state now; None for a message without positions or of the past by a little."""
+        """The state now; None for a message without positions, or one a little old."""
         if not len(positions):
             return None
         if time_s < self._time_s - 1.0:

@@ -1,4 +1,4 @@
-"""Finds the model that a simulator refers to: installed here, seen before, or handed over by it."""
+"""Finds the model that a simulator refers to: installed here, seen before, or sent by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The running graph as the demo sees it: who is there, a rollout, a recording."""
+"""The running graph as the demo sees it: which nodes are up, a rollout, a recording."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DemoGraph:
         while missing := [name for name, ready in peers.items() if not ready()]:
             now = time.monotonic()
             if now - started > timeout_s:
-                raise TimedOut(f"not there after {timeout_s:g} s: {', '.join(missing)}")
+                raise TimedOut(f"still missing after {timeout_s:g} s: {', '.join(missing)}")
             if now - reminded > _REMINDER_S:
                 reminded = now
                 self.say(f"waiting for {', '.join(missing)}")

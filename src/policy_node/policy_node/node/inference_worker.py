@@ -26,9 +26,9 @@ _OVERDUE_CHECK_S = 0.2
 @dataclass(frozen=True)
 class WorkerSettings:
     """``max_queue`` requests may wait in all, ``max_per_client`` of one client, each of them for
-    ``max_wait_s`` (a model server that is gone may hold up who asked it for longer); an inference
-    waits at most ``batch_window_s`` for other active clients to join in, and never longer than
-    half of what the last one took."""
+    ``max_wait_s`` (a model server that is gone may hold up its own clients for longer); an
+    inference waits at most ``batch_window_s`` for other active clients to join in, and never
+    longer than half of what the last one took."""
 
     max_queue: int = 64
     max_per_client: int = 4
@@ -56,7 +56,7 @@ class _Job:
     future: Future[Any] = field(default_factory=Future)
 
     def tell(self, outcome: Any) -> None:
-        """Unless whoever asked gave up (canceled the future) meanwhile."""
+        """Set the result, unless the client has canceled the future."""
         if not self.future.set_running_or_notify_cancel():
             return
         if isinstance(outcome, Exception):

@@ -90,7 +90,7 @@ class PolicyServices:
 
     @contextlib.contextmanager
     def _refusing(self, response_type: type, reply: Reply) -> Iterator[None]:
-        """What keeps a request from the worker is answered at once."""
+        """Answer at once what cannot be passed to the worker."""
         try:
             yield
         except Exception as error:

@@ -37,7 +37,7 @@ class PolicySessions:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
 
     def source(self, address: str = "") -> PolicySource:
-        """The loaded policy; raises what loading raises, again at each try."""
+        """The loaded policy; raises what loading raises, and tries again at each call."""
         address = address or self._served
         if address not in self._sources:
             self._sources[address] = self._open_source(address)

@@ -92,7 +92,7 @@ def open_policy(address: str, spec: SimSpec) -> PolicySource:
 
 
 def check_request(address: str) -> None:
-    """InvalidRequest for what only who starts the node may choose: code to run."""
+    """InvalidRequest for code to run: only whoever starts the node may choose it."""
     if address.startswith(plugins.PYTHON):
         raise InvalidRequest(
             f"policy {address!r} cannot be requested; start the policy node with it instead"

@@ -118,7 +118,7 @@ class GrootZmqLink:
             self._socket.send(pack_groot(request))
             reply = unpack_groot(self._receive(deadline))
         except zmq.Again:
-            raise LinkDown(f"nobody takes {endpoint!r}") from None
+            raise LinkDown(f"no server takes {endpoint!r}") from None
         except zmq.ZMQError as error:
             raise LinkDown(f"{endpoint}: {error}") from None
         if isinstance(reply, dict) and "error" in reply:
