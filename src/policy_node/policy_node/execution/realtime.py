@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from policy_node.execution.inference import BackgroundInference, Finished, InferenceRunner
-from policy_node.execution.plan import Plan
-from policy_node.execution.report import ExecutionReport, Recorder
+from policy_node.execution.infer_ahead import InferAhead
+from policy_node.execution.inference import Finished, InferenceRunner
 from policy_node.execution.settings import ExecutionSettings
 from policy_node.execution.strategy import InpaintingPolicy
 from policy_node.policy import Policy
@@ -32,7 +31,7 @@ def soft_mask(planned: int, delay: int, horizon: int) -> np.ndarray:
     return np.where(index < delay, 1.0, np.where(index < planned, fading, 0.0))
 
 
-class RealTimeChunking:
+class RealTimeChunking(InferAhead):
     """Infers every ``execution_horizon`` steps, ahead of need, without a jump at the seam.
 
     The actions that will be executed during the inference (its *delay*: the largest of the
@@ -52,46 +51,15 @@ class RealTimeChunking:
     ) -> None:
         if execution_horizon < 1:
             raise ValueError(f"execution_horizon is {execution_horizon}; valid: 1 or more")
-        self._policy = policy
         self._execution_horizon = execution_horizon
         self._initial_delay = initial_delay
-        self._inference = inference or BackgroundInference()
-        self._clock = clock
-        self._plan = Plan()
-        self._recorder = Recorder()
-        self._forget()
-
-    def reset(self, seed: int | None = None, instruction: str = "") -> None:
-        self._inference.close()
-        self._policy.reset(seed, instruction)
-        self._plan.clear()
-        self._recorder.reset()
-        self._forget()
+        super().__init__(policy, inference, clock)
 
     def _forget(self) -> None:
         self._delays = deque([self._initial_delay], maxlen=_DELAYS_REMEMBERED)
         self._chunk_start = 0
         self._old = np.zeros((0, 0))
         self._frozen = 0
-
-    def next_actions(self, observation: Observation) -> np.ndarray:
-        step = observation.step
-        finished = self._inference.poll(step)
-        if finished is not None:
-            self._take_in(finished, step)
-        if not self._inference.busy and self._is_due(step):
-            self._submit(observation)
-        while not len(self._plan.remaining(step)):
-            self._wait(observation)
-        action = self._plan.take(step)[None]
-        self._recorder.executed(action, self._plan.number, len(self._plan))
-        return action
-
-    def report(self) -> ExecutionReport:
-        return self._recorder.report()
-
-    def close(self) -> None:
-        self._inference.close()
 
     def _is_due(self, step: int) -> bool:
         planned = len(self._plan.remaining(step))
@@ -105,15 +73,13 @@ class RealTimeChunking:
             infill = self._policy.infer_continuing
             self._inference.submit(observation, lambda o: infill(o, given))
         else:
-            self._inference.submit(observation, self._policy.infer)
+            super()._submit(observation)
 
-    def _take_in(self, finished: Finished, step: int) -> None:
-        self._recorder.inference(finished.seconds)
+    def _merge(self, finished: Finished, step: int) -> int:
         self._delays.append(step - finished.observation_step)
-        actions = self._continued(finished.actions)
-        late = self._plan.merge(actions, finished.observation_step, step, lambda old, new: new)
-        self._recorder.late(late)
         self._chunk_start = finished.observation_step
+        actions = self._continued(finished.actions)
+        return self._plan.merge(actions, finished.observation_step, step, lambda old, new: new)
 
     def _continued(self, actions: np.ndarray) -> np.ndarray:
         """The new chunk, made to continue the plan it replaces."""
@@ -127,15 +93,6 @@ class RealTimeChunking:
         weight = soft_mask(len(old), self._frozen, len(actions))[: len(old), None]
         continued[: len(old)] = weight * old + (1.0 - weight) * continued[: len(old)]
         return continued
-
-    def _wait(self, observation: Observation) -> None:
-        if not self._inference.busy:
-            self._submit(observation)
-        started = self._clock()
-        first = self._recorder.inferences == 0
-        self._take_in(self._inference.wait(), observation.step)
-        if not first:
-            self._recorder.stall(self._clock() - started)
 
 
 def make(policy: Policy, settings: ExecutionSettings) -> RealTimeChunking:
