@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return Supervisor(plan.processes, variables).run()
     except (LaunchError, SetupError) as error:
         print(f"[launch] {error}", file=sys.stderr)
-        return 1
+        return 2
 
 
 class PackageIndex:

@@ -6,6 +6,9 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from sim_bridge.errors import BridgeError, suggestion
+from sim_bridge.settings.environment import check_environment, check_namespace
+
 from .parameters import parameter_value
 from .plan import Argument, LaunchError, Plan, Process
 from .substitutions import Scope
@@ -53,7 +56,8 @@ def resolve(
     known = [argument.name for argument in resolver.arguments]
     for name in values:
         if name not in known:
-            raise LaunchError(f"{file}: no argument {name!r}; valid: {', '.join(known)}")
+            near = suggestion(name, known)
+            raise LaunchError(f"{file}: no argument {name!r}; valid: {', '.join(known)}{near}")
     return Plan(tuple(resolver.arguments), tuple(resolver.processes))
 
 
@@ -96,7 +100,7 @@ class _Resolver:
                     getattr(self, f"_{element.tag}")(element)
             except _Located:
                 raise
-            except LaunchError as error:
+            except (LaunchError, BridgeError) as error:
                 place = f"{self.scope.file}: {_describe(element)}"
                 raise _Located(f"{place}: {error}") from None
 
@@ -127,7 +131,8 @@ class _Resolver:
             configurations[argument.name] = self.scope.expand(argument.default)
         value = configurations[argument.name]
         if argument.choices and value not in argument.choices:
-            raise LaunchError(f"is {value!r}; valid: {', '.join(argument.choices)}")
+            near = suggestion(value, argument.choices)
+            raise LaunchError(f"is {value!r}; valid: {', '.join(argument.choices)}{near}")
 
     def _let(self, element: ElementTree.Element) -> None:
         self.scope.configurations[self._get(element, "name")] = self._get(element, "value")
@@ -162,7 +167,9 @@ class _Resolver:
         if "name" in element.attrib:
             command += ["-r", f"__node:={self._get(element, 'name')}"]
         if "namespace" in element.attrib:
-            command += ["-r", f"__ns:=/{self._get(element, 'namespace').strip('/')}"]
+            namespace = self._get(element, "namespace")
+            check_namespace(namespace)
+            command += ["-r", f"__ns:=/{namespace.strip('/')}"]
         for parameter in self._selected(element, "param"):
             command += self._parameter(parameter)
         for remap in self._selected(element, "remap"):
@@ -191,6 +198,7 @@ class _Resolver:
         environment = dict(self.scope.environment)
         for variable in self._selected(element, "env"):
             environment[self._get(variable, "name")] = self._get(variable, "value")
+        check_environment(environment)
         numbered = f"{name}-{len(self.processes) + 1}"
         folder = self._get(element, "cwd") if "cwd" in element.attrib else None
         process = Process(numbered, tuple(command), environment, folder, required)

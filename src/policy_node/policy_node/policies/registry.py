@@ -11,7 +11,7 @@ from typing import Any
 
 from policy_node.policies.servers.address import SCHEMES, is_server_address, parse_server_address
 from policy_node.policy import OpenPolicy, PolicySource
-from sim_bridge.errors import InvalidRequest, NotFound
+from sim_bridge.errors import InvalidRequest, NotFound, suggestion
 from sim_bridge.settings import plugins
 from sim_bridge.types import SimSpec
 
@@ -117,4 +117,6 @@ def _resolve(address: str) -> tuple[str, Any]:
     if "/" in address or path.suffix in _CHECKPOINT_SUFFIXES:
         raise NotFound(f"no checkpoint {address!r}: there is no such file or folder")
     installed = plugins.names(plugins.POLICIES)
-    raise NotFound(f"unknown policy {address!r}; valid: {', '.join((*VALID_FORMS, *installed))}")
+    near = suggestion(name, (*NAMED, *installed))
+    forms = ", ".join((*VALID_FORMS, *installed))
+    raise NotFound(f"unknown policy {address!r}; valid: {forms}{near}")

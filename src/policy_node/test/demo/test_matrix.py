@@ -55,3 +55,15 @@ def test_a_policy_for_another_task_is_refused_in_one_line(tmp_path):
         "policy:=hold is for any task"
     )
     assert summary(tmp_path)["steps"] == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("simulator:=mujocoo", "mujoco"), ("policy:=trainedd", "trained")]
+)
+def test_a_wrong_word_is_refused_in_one_line(word, meant, tmp_path):
+    name, value = word.split(":=")
+    status, text = run(Demo(**{name: value}), tmp_path, STEPS, TIMEOUT_S)
+    assert status == 2 and "Traceback" not in text
+    (line,) = [line for line in text.splitlines() if repr(value) in line]
+    assert f"unknown {name} {value!r}; valid: " in line and f"did you mean {meant!r}?" in line
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ import _thread
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 import textwrap
@@ -27,6 +28,7 @@ from rclpy.utilities import remove_ros_args
 from sim_bridge.entry import exit_status
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.ros.interrupts import StopFlag
+from sim_bridge.settings.environment import check_environment
 from sim_bridge.settings.parameters import ParameterInfo, describe, help_text
 
 N = TypeVar("N", bound=Node)
@@ -83,6 +85,7 @@ class Program:
         given = self.parser().parse_args(words)
         stop = StopFlag().install()
         _log_to_console()
+        check_environment(os.environ)
         with _ros_arguments():
             rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         return work(stop, given)

@@ -216,6 +216,8 @@ def test_ctrl_c_ends_the_process_quietly(tmp_path):
     ("parameter", "message"),
     [
         ("task:=Nonsense-v9", "unknown task 'Nonsense-v9'.*valid: SO101PickPlace-v0"),
+        ("task:=SO101PickPlce-v0", "; did you mean 'SO101PickPlace-v0'"),
+        ("task_options:='{\"a\": 1}'", "'SO101PickPlace-v0' does not take its options: .* 'a'"),
         ("simulator:=gazebo", "unknown simulator 'gazebo'; valid: gymnasium"),
         ("lease_s:=-1.0", "lease_s is -1.0; valid"),
         ("task_options:='[1]'", "task_options"),

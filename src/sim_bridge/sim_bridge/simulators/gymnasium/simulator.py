@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-from sim_bridge.errors import FeatureUnsupported, NotFound
+from sim_bridge.errors import FeatureUnsupported, InvalidRequest, NotFound, suggestion
 from sim_bridge.files.model_files import mjcf_files, resolve_uri, sha256_of
 from sim_bridge.simulators import spaces
 from sim_bridge.simulators.gymnasium import env_memory
@@ -186,7 +186,12 @@ def _make(task: str, preset: TaskPreset, kwargs: dict[str, Any]) -> gymnasium.En
         ):
             raise NotFound(f"task {task!r} needs the Python module {error.name!r}") from error
         known = ", ".join([*PRESETS, "any other id that is registered with Gymnasium"])
-        raise NotFound(f"unknown task {task!r} ({error}); valid: {known}") from error
+        near = suggestion(task, (*PRESETS, *gymnasium.registry))
+        raise NotFound(f"unknown task {task!r}; valid: {known}{near}") from error
+    except TypeError as error:
+        # Gymnasium adds every option behind the environment's own words.
+        reason = str(error).split(" was raised from")[0]
+        raise InvalidRequest(f"task {task!r} does not take its options: {reason}") from error
 
 
 def _physics(env: gymnasium.Env, task: str) -> tuple[mujoco.MjModel, mujoco.MjData]:
