@@ -17,6 +17,7 @@ import numpy as np
 from policy_node.node.sessions import PolicySessions
 from policy_node.policy import BatchPolicy, Policy, PolicySpec
 from sim_bridge.errors import BridgeError, Busy, Canceled, OperationFailed
+from sim_bridge.settings.parameters import parameter
 from sim_bridge.types import Observation
 
 _ACTIVE_S = 1.0  # a client that asked within this time is expected to ask again
@@ -30,10 +31,17 @@ class WorkerSettings:
     inference waits at most ``batch_window_s`` for other active clients to join in, and never
     longer than half of what the last one took."""
 
-    max_queue: int = 64
-    max_per_client: int = 4
-    batch_window_s: float = 0.02
-    max_wait_s: float = 15.0
+    max_queue: int = parameter(64, "requests that may wait", low=1)
+    max_per_client: int = parameter(4, "requests of one client that may wait", low=1)
+    batch_window_s: float = parameter(
+        0.02,
+        "how long an inference waits for other clients to join, if the policy can batch [s]",
+        low=0.0,
+        high=1.0,
+    )
+    max_wait_s: float = parameter(
+        15.0, "a request that waited so long for its turn is answered BUSY [s]", above=0.0
+    )
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class PolicyNode(Node):
         self._description = Report(self, "policy_description", "", "what the policy is")
         self._spec = SpecWatch(self, self._on_change)
         self._sessions = PolicySessions(self._open, self.parameters.policy)
-        self._worker = InferenceWorker(self._sessions, self.parameters.worker_settings())
+        self._worker = InferenceWorker(self._sessions, self.parameters)
         self._outward = OutwardServers(read_parameters(self, ServeParameters), self._worker)
         self._loop = ServiceLoop(self)
         self._chunks = ChunkInfoPublisher(self)

@@ -22,6 +22,7 @@ from sim_bridge.errors import (
     OperationFailed,
     TimedOut,
 )
+from sim_bridge.settings.parameters import parameter
 from sim_bridge.types import Observation, SimSpec
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,18 @@ class Steadiness:
     each time. ``max_holds`` of these in a row end it, and so do ``give_up_s`` without an answer,
     in which all calls, retries, pauses and holds are counted."""
 
-    patience_s: float = 20.0
-    max_holds: int = 50
-    give_up_s: float = 60.0
+    patience_s: float = parameter(
+        20.0,
+        "how long a silent or busy policy is asked again [s]; then the robot holds for a step",
+        above=0.0,
+    )
+    max_holds: int = parameter(50, "steps in a row that the robot may hold", low=0)
+    give_up_s: float = parameter(
+        60.0,
+        "how long the policy may give no good answer before the goal fails [s]; calls, retries "
+        "and holds are counted",
+        above=0.0,
+    )
 
 
 @dataclass

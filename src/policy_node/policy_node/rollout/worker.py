@@ -67,9 +67,8 @@ class RolloutWorker:
             if goal.output_directory:
                 prepare_folder(_folder(goal))
             spec = self._connect(goal.policy, should_stop)
-            steadiness = self._parameters.steadiness()
             policy = SteadyPolicy(
-                self._policy, spec, steadiness, should_stop, self._policy.limit_call
+                self._policy, spec, self._parameters, should_stop, self._policy.limit_call
             )
             for index, seed in enumerate(seeds):
                 self._called_success = None  # of an earlier run; episodes may have the same numbers

@@ -14,7 +14,6 @@ from policy_node.policy import PolicySpec
 from sim_bridge.types import Observation
 
 STATE = "observation.state"
-ENVIRONMENT = "observation.environment_state"
 IMAGES = "observation.images."
 
 
