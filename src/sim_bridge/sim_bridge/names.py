@@ -38,6 +38,7 @@ MIRROR_IMAGE = "mirror/image_raw"  # the mirror's picture, which the monitor sho
 MIRROR_FIDELITY = "mirror/fidelity"  # joint and link errors, lag, dropped states
 RECORD = "mirror/record"  # start or end a video
 
+ROLLOUT_PROGRESS = "rollout: progress"  # the entry of DIAGNOSTICS that says how far it is
 CHUNK_INFO = "chunk_info"  # timings of each chunk, for the monitor
 VERDICT = "verdict"  # a person's word that the episode succeeded
 

@@ -103,6 +103,7 @@ def _values(f: MirrorFigures) -> dict[str, str]:
         values["worst_link"] = _where(*worst)
         values["link_position_error_m"] = f"{worst[1]:.3g}"
         values["link_angle_error_rad"] = f"{worst[2]:.3g}"
+        values["links_agree"] = "no" if _wrong(f) else "yes"
     if f.map_report is not None and not f.map_report.complete:
         values["not_in_model"] = ", ".join(f.map_report.unmapped_wire)
         values["not_in_state"] = ", ".join(f.map_report.unmapped_model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 from rclpy.action.server import ServerGoalHandle
@@ -10,6 +9,7 @@ from rclpy.node import Node
 from sim_interfaces.action import Rollout
 
 from policy_node.node.parameters import RolloutParameters
+from policy_node.rollout.progress_board import ProgressBoard
 from policy_node.rollout.worker import RolloutWorker
 from sim_bridge import names
 from sim_bridge.ros.goals import GoalWorker
@@ -32,11 +32,17 @@ class RolloutNode(Node):
         super().destroy_node()
 
     def _work(self, handle: ServerGoalHandle, should_stop: Callable[[], bool]) -> Rollout.Result:
-        return self._worker.run(handle.request, functools.partial(_report, handle), should_stop)
+        board = ProgressBoard(self, handle.request.episodes)
 
+        def report(index: int, step: int, reward: float, fps: float) -> None:
+            feedback = Rollout.Feedback(episode=index, step=step, reward=reward, fps=fps)
+            handle.publish_feedback(feedback)
+            board.show(index)
 
-def _report(handle: ServerGoalHandle, index: int, step: int, reward: float, fps: float) -> None:
-    handle.publish_feedback(Rollout.Feedback(episode=index, step=step, reward=reward, fps=fps))
+        try:
+            return self._worker.run(handle.request, report, should_stop)
+        finally:
+            board.close()
 
 
 PROGRAM = Program(

@@ -69,12 +69,22 @@ function showSpec(spec) {
 function fidelityOf(statuses) {
   const status = statuses.find((s) => s.level !== 3 && s.values.some(([key]) => key === "link_position_error_m"));
   if (!status) return null;
-  const value = (key) => Number(status.values.find(([k]) => k === key)?.[1] ?? NaN);
+  const text = (key) => status.values.find(([k]) => k === key)?.[1];
+  const value = (key) => Number(text(key) ?? NaN);
+  const agree = text("links_agree");
   return {
     positionMm: 1e3 * value("link_position_error_m"),
     angleDeg: (180 / Math.PI) * value("link_angle_error_rad"),
-    alarm: status.level > 0,
+    alarm: agree ? agree === "no" : status.level > 0,
   };
+}
+
+// How far the rollout is, while one says it.
+function progressOf(statuses) {
+  const status = statuses.find((s) => s.name === "rollout: progress" && s.level !== 3);
+  if (!status) return null;
+  const { episode, episodes, time_left_s } = Object.fromEntries(status.values);
+  return { episode, episodes, leftS: time_left_s === undefined ? undefined : Number(time_left_s) };
 }
 
 function apply(update) {
@@ -97,6 +107,7 @@ function apply(update) {
     spec: known.spec,
     episode: known.episodes.find((e) => e.number === update.status.episode),
     fidelity: fidelityOf(known.health),
+    progress: progressOf(known.health),
     fps: video.rate(),
   });
   if (!drawWanted) {

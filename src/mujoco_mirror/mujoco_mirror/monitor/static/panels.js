@@ -27,12 +27,23 @@ function successInterval(context, { success }) {
   return `${percent(success.low)}–${percent(success.high)} % · ${success.successes} of ${success.episodes}`;
 }
 
+function progressText(progress) {
+  if (!progress) return "none is running";
+  const left = progress.leftS === undefined ? "" : ` · ${duration(progress.leftS)} left`;
+  return `of ${progress.episodes}${left}`;
+}
+
+function duration(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
 function percent(share) {
   return (100 * share).toFixed(0);
 }
 
 // key, label, unit, how to read it from the status, its tone: good, warn, bad or none
 const TILES = [
+  ["progress", "Rollout", "", (s, c) => c.progress?.episode ?? "–", null, (c) => progressText(c.progress)],
   ["success", "Success rate", "", successRate, null, successInterval],
   ["episode", "Episode", "", (s) => s.episode || "–"],
   ["step", "Step", "", (s, c) => `${s.step ?? "–"}`, null, (c) => (c.spec?.max_episode_steps ? `/ ${c.spec.max_episode_steps}` : "")],
