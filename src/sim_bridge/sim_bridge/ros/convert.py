@@ -229,33 +229,20 @@ def to_step_info_msg(
     return out
 
 
+_OUTCOME = ("seed", "success", "terminated", "truncated", "steps", "total_reward")
+_TIMES = {name: f"{name}_s" for name in ("wall_time", "sim_wall_time", "inference_time")}
+
+
 def to_episode_msg(result: t.EpisodeResult, index: int = 0) -> m.EpisodeResult:
-    return m.EpisodeResult(
-        index=index,
-        seed=result.seed,
-        success=result.success,
-        terminated=result.terminated,
-        truncated=result.truncated,
-        steps=result.steps,
-        total_reward=result.total_reward,
-        wall_time=result.wall_time_s,
-        sim_wall_time=result.sim_wall_time_s,
-        inference_time=result.inference_time_s,
-    )
+    outcome = {name: getattr(result, name) for name in _OUTCOME}
+    times = {field: getattr(result, name) for field, name in _TIMES.items()}
+    return m.EpisodeResult(index=index, **outcome, **times)
 
 
 def from_episode_msg(episode: m.EpisodeResult) -> t.EpisodeResult:
-    return t.EpisodeResult(
-        seed=episode.seed,
-        success=episode.success,
-        terminated=episode.terminated,
-        truncated=episode.truncated,
-        steps=episode.steps,
-        total_reward=episode.total_reward,
-        wall_time_s=episode.wall_time,
-        sim_wall_time_s=episode.sim_wall_time,
-        inference_time_s=episode.inference_time,
-    )
+    outcome = {name: getattr(episode, name) for name in _OUTCOME}
+    times = {name: getattr(episode, field) for field, name in _TIMES.items()}
+    return t.EpisodeResult(**outcome, **times)
 
 
 def to_joint_state_msg(state: t.SimState) -> JointState:
