@@ -425,6 +425,10 @@ def test_reset_works_from_the_keyboard(browser, served, simulated):
             break
     browser.switch_to.active_element.send_keys(Keys.ENTER)
     page.shows("toast", r"Episode \d+ started")
+    episode = page.text("toast")
+    browser.switch_to.active_element.send_keys(Keys.ALT, "r")
+    wait_until(lambda: page.text("toast") not in ("", episode), TIMEOUT_S, "one more by Alt+R")
+    page.shows("toast", r"Episode \d+ started")
 
 
 def test_mark_success_is_published_and_shown(browser, served, rollout, ros):
