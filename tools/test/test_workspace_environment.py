@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from workspace.environment import Environment, SetupError, find_environment
+from workspace.environment import Environment, SetupError, check_place, find_environment
 
 
 def test_without_ros_the_wheels_of_jazzy_are_used_or_of_the_named_distribution():
@@ -66,3 +66,9 @@ def test_locks_are_hashed_pinned_and_name_no_place():
         blocks = text.replace("\\\n", " ").splitlines()
         for block in (b for b in blocks if b.strip() and not b.startswith("#")):
             assert "==" in block and "--hash=sha256:" in block, f"{lock.name}: {block[:60]}"
+
+
+def test_a_workspace_below_a_name_with_a_space_is_refused_at_once(tmp_path):
+    check_place(tmp_path)
+    with pytest.raises(SetupError, match="two words.*; valid: a path without spaces"):
+        check_place(tmp_path / "two words")

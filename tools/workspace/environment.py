@@ -109,8 +109,9 @@ class Environment:
 def find_environment(variables: Mapping[str, str] = os.environ) -> Environment:
     """The sourced ROS 2, else wheels of ``ROS_DISTRO``.
 
-    Raises SetupError for a distribution that has no wheels.
+    Raises SetupError for a distribution that has no wheels, and as ``check_place`` does.
     """
+    check_place(ROOT)
     distro = variables.get("ROS_DISTRO", "")
     if distro and _is_sourced(variables):
         return Environment(distro, sourced=True)
@@ -121,6 +122,13 @@ def find_environment(variables: Mapping[str, str] = os.environ) -> Environment:
             f"source it, or choose one of: {', '.join(WHEEL_DISTROS)}"
         )
     return Environment(distro, sourced=False)
+
+
+def check_place(root: Path) -> None:
+    """SetupError for a path with a space: the first line of an installed program names its
+    Python, and cannot hold one."""
+    if any(character.isspace() for character in str(root)):
+        raise SetupError(f"the workspace lies in {str(root)!r}; valid: a path without spaces")
 
 
 def _is_sourced(variables: Mapping[str, str]) -> bool:

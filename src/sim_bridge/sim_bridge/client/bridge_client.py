@@ -16,7 +16,7 @@ from sim_interfaces import srv
 
 from sim_bridge import names
 from sim_bridge.array_layout import ArrayLayout
-from sim_bridge.errors import OK, BridgeError, TimedOut, error_for
+from sim_bridge.errors import OK, BridgeError, InvalidRequest, TimedOut, error_for
 from sim_bridge.ros.calls import Caller, wait_for_server
 from sim_bridge.ros.convert import doubles, from_observation_msg, from_state_msg, to_state_msg
 from sim_bridge.ros.spec import receive_spec
@@ -31,6 +31,7 @@ class ControlReply:
     last_sequence: int
 
 
+_LARGEST_SEED = 2**32 - 1
 _FLAGS = srv.StepLean.Response  # each of its constants is looked up through two functions
 _TERMINATED, _TRUNCATED, _SUCCESS = _FLAGS.TERMINATED, _FLAGS.TRUNCATED, _FLAGS.SUCCESS
 
@@ -102,6 +103,8 @@ class BridgeClient:
     ) -> StepReply:
         request = srv.Reset.Request(cameras=list(cameras), jpeg=jpeg)
         if seed is not None:
+            if not 0 <= seed <= _LARGEST_SEED:
+                raise InvalidRequest(f"seed is {seed}; valid: 0 to {_LARGEST_SEED}")
             request.has_seed, request.seed = True, int(seed)
         if state is not None:
             request.has_state, request.state = True, to_state_msg(state)

@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RecordEpisodeStatistics
 
 from sim_bridge import RemoteEnv, RemoteVectorEnv
-from sim_bridge.errors import LeaseHeld, SequenceGap, TimedOut
+from sim_bridge.errors import InvalidRequest, LeaseHeld, SequenceGap, TimedOut
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
 HOLD = np.array([0.0, 0.0, 0.0, 1.0], dtype=np.float32)
@@ -91,6 +91,13 @@ def test_a_chunk_equals_single_steps(env):
     assert rewards.tolist() == [s[1] for s in singles]
     assert np.array_equal(observation["agent_pos"], singles[-1][0]["agent_pos"])
     assert np.array_equal(env.get_state().body_poses, one_by_one.body_poses)
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**70])
+def test_a_seed_that_no_message_holds_is_refused(env, seed):
+    with pytest.raises(InvalidRequest, match=f"seed is {seed}; valid: 0 to 4294967295"):
+        env.reset(seed=seed)
+    env.reset(seed=2**32 - 1)
 
 
 def test_render_shows_the_scene(env):
