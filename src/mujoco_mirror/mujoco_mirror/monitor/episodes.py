@@ -8,7 +8,7 @@ from typing import Any
 
 from mujoco_mirror.monitor.samples import StepSample
 from mujoco_mirror.monitor.series import plain
-from sim_bridge.success_rate import wilson_interval
+from sim_bridge.episodes.success_rate import wilson_interval
 
 
 @dataclass

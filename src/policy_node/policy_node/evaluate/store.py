@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sim_bridge.episodes.success_rate import wilson_interval
 from sim_bridge.errors import IncorrectState
 from sim_bridge.files.output import prepare_folder, writing
-from sim_bridge.success_rate import wilson_interval
 
 SETTINGS_FILE = "settings.json"
 EPISODES_FILE = "episodes.jsonl"

@@ -14,7 +14,7 @@ from policy_node.policy import Policy
 from policy_node.rollout.bridge_environment import BridgeEnvironment, policy_cameras
 from policy_node.rollout.episodes import EpisodeRunner
 from policy_node.rollout.film import Film
-from sim_bridge.episodes import Subscriber
+from sim_bridge.episodes.running import Subscriber
 from sim_bridge.errors import InvalidRequest, unknown
 from sim_bridge.trajectories.recording import TrajectoryFile
 from sim_bridge.types import EpisodeResult, SimSpec

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from policy_node.execution.strategy import Strategy
-from sim_bridge.episodes import Environment, RunningEpisode, Subscriber
+from sim_bridge.episodes.running import Environment, RunningEpisode, Subscriber
 from sim_bridge.types import EpisodeResult, SimSpec, StepReply
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from sim_bridge.episodes import Subscriber
+from sim_bridge.episodes.running import Subscriber
 from sim_bridge.files.output import writing
 from sim_bridge.types import EpisodeResult, StepReply
 

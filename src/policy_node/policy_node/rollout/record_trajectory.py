@@ -11,7 +11,7 @@ from policy_node.policies.registry import DEFAULT_POLICY, open_policy
 from policy_node.rollout.episodes import EpisodeRunner, step_limit
 from policy_node.rollout.local_environment import LocalEnvironment
 from sim_bridge.entry import exit_status
-from sim_bridge.episodes import Progress
+from sim_bridge.episodes.running import Progress
 from sim_bridge.errors import OperationFailed
 from sim_bridge.progress import Stage
 from sim_bridge.simulators.registry import open_simulator, simulator_names

@@ -21,7 +21,7 @@ from policy_node.rollout.policy_client import PolicyClient
 from policy_node.rollout.steady_policy import SteadyPolicy
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
-from sim_bridge.episodes import Progress, Subscriber
+from sim_bridge.episodes.running import Progress, Subscriber
 from sim_bridge.errors import OK, BridgeError, Canceled, InvalidRequest, OperationFailed
 from sim_bridge.files.output import prepare_folder, writing
 from sim_bridge.ros import qos

@@ -8,8 +8,8 @@ import pytest
 from policy_node.evaluate.settings import EvaluationSettings, parse
 from policy_node.evaluate.store import EPISODES_FILE, ResultStore, summary
 from policy_node.rollout.episodes import episode_line
+from sim_bridge.episodes.success_rate import wilson_interval
 from sim_bridge.errors import IncorrectState, InvalidRequest, NotFound
-from sim_bridge.success_rate import wilson_interval
 from sim_bridge.types import EpisodeResult
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sim_bridge.episodes import Subscriber
+from sim_bridge.episodes.running import Subscriber
 from sim_bridge.trajectories.trajectory import Trajectory, TrajectoryRecorder
 from sim_bridge.types import EpisodeResult, SimSpec, StepReply
 

@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.entry import INTERRUPTED
-from sim_bridge.episodes import Progress, Subscriber
+from sim_bridge.episodes.running import Progress, Subscriber
 from sim_bridge.progress import Stage
 from sim_bridge.ros.interrupts import StopFlag
 from sim_bridge.ros.program import Program

@@ -12,7 +12,7 @@ from sim_interfaces.action import Replay
 
 from sim_bridge import names
 from sim_bridge.client.bridge_client import BridgeClient
-from sim_bridge.episodes import Progress
+from sim_bridge.episodes.running import Progress
 from sim_bridge.errors import OK, BridgeError, Canceled, OperationFailed
 from sim_bridge.ros.convert import to_episode_msg
 from sim_bridge.ros.goals import GoalWorker

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sim_bridge.episodes import Environment, RunningEpisode, Subscriber
+from sim_bridge.episodes.running import Environment, RunningEpisode, Subscriber
 from sim_bridge.errors import InvalidRequest
 from sim_bridge.trajectories.importers.fitting import fit
 from sim_bridge.trajectories.trajectory import Trajectory

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sim_bridge.bridge.session import Session
-from sim_bridge.episodes import Progress
+from sim_bridge.episodes.running import Progress
 from sim_bridge.errors import InvalidAction, InvalidRequest
 from sim_bridge.simulators.synthetic import SyntheticSimulator
 from sim_bridge.trajectories.recording import Recording
