@@ -1,10 +1,11 @@
 # Thin: every target is one command of tools/. PYTHON and ROS_DISTRO choose the environment.
-.PHONY: help setup build demo test check bench fidelity simulators lock clean isaac isaac-demo test-isaac check-isaac doctor reference
+.PHONY: help setup build demo test test-fast check bench fidelity simulators lock clean isaac isaac-demo test-isaac check-isaac doctor reference
 
 help:
 	@echo "make setup   environment, packages and colcon build; nothing if up to date"
 	@echo "make demo    one episode: simulator, policy and mirror; leaves output/<time>/"
 	@echo "make test    all tests, with their Debian packages if run as root"
+	@echo "make test-fast  the tests that start no processes"
 	@echo "make check   style, types and imports, without running anything; part of make test"
 	@echo "make bench   speed against peers"
 	@echo "make fidelity  link errors of the mirror over an episode in PhysX and in MuJoCo"
@@ -31,6 +32,10 @@ test:
 	@tools/setup --tests --apt
 	@tools/check
 	@exec tools/run python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-fast:
+	@tools/setup --tests
+	@exec tools/run python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not process"
 
 bench:
 	@tools/setup --tests

@@ -1,7 +1,10 @@
-"""For all tests: drawing without a display, Ctrl-C, and a summary of what ran."""
+"""For all tests: drawing without a display, Ctrl-C, who may start processes, what ran."""
 
 import os
 import signal
+import sys
+
+import pytest
 
 # Whichever test imports MuJoCo first.
 os.environ.setdefault("MUJOCO_GL", "egl")
@@ -9,6 +12,53 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 # A shell's background job, and all that it starts, ignores Ctrl-C; the tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+_HARMLESS = {"/sbin/ldconfig"}  # how Python looks for a shared library
+_STARTING_FIXTURES = {"bridge", "replay_on"}
+_running: list[pytest.Item] = []
+_started: list[object] = []
+
+
+def _on_audit(event: str, arguments: tuple[object, ...]) -> None:
+    if event in _STARTS and _running and not _running[0].get_closest_marker("process"):
+        if event != "subprocess.Popen" or arguments[0] not in _HARMLESS:
+            _started.append(arguments[1] if event == "subprocess.Popen" else event)
+
+
+sys.addaudithook(_on_audit)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if _STARTING_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    _running[:], _started[:] = [item], []
+    try:
+        return (yield)
+    finally:
+        _running.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    return _without_children((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    return _without_children((yield))
+
+
+def _without_children(result):
+    """`make test-fast` leaves out what starts processes: a test that does has to say so."""
+    if _started:
+        pytest.fail(f"starts {_started[0]}; mark it with pytest.mark.process", pytrace=False)
+    return result
 
 
 def pytest_terminal_summary(terminalreporter):

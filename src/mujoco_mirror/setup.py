@@ -6,7 +6,10 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(exclude=["test"]),
-    package_data={"mujoco_mirror.monitor": ["static/*.*", "static/vendor/*.*"]},
+    package_data={
+        "mujoco_mirror": ["py.typed"],
+        "mujoco_mirror.monitor": ["static/*.*", "static/vendor/*.*"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),

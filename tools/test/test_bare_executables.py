@@ -13,9 +13,13 @@ from workspace.environment import find_environment
 ENVIRONMENT = find_environment()
 BARE = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
 
-pytestmark = pytest.mark.skipif(
-    ENVIRONMENT.sourced or not ENVIRONMENT.packages(), reason="ROS 2 is sourced, or nothing built"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        ENVIRONMENT.sourced or not ENVIRONMENT.packages(),
+        reason="ROS 2 is sourced, or nothing built",
+    ),
+]
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess:

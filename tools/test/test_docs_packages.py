@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 HOW_TO = Path(__file__).resolve().parents[2] / "docs/how-to"
 TASK = """
 import numpy as np

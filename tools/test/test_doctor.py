@@ -53,12 +53,14 @@ def test_no_driver_is_no_failure_and_says_who_needs_one(monkeypatch, tmp_path):
     assert finding.state == "--" and "Isaac Sim" in finding.remedy
 
 
+@pytest.mark.process
 def test_a_card_and_its_driver_are_read(monkeypatch, tmp_path):
     program(tmp_path, "nvidia-smi", "echo 'NVIDIA RTX 6000, 580.65, 49140 MiB'")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     assert machine.gpu().value == "NVIDIA RTX 6000, 580.65, 49140 MiB"
 
 
+@pytest.mark.process
 def test_a_broken_driver_is_a_failure(monkeypatch, tmp_path):
     program(tmp_path, "nvidia-smi", "echo 'Driver/library version mismatch'; exit 18")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
@@ -77,6 +79,7 @@ def test_profiles_that_do_not_exist_are_named(monkeypatch):
     assert any("no file /nowhere.xml" in finding.value for finding in machine.ros_variables())
 
 
+@pytest.mark.process
 def test_python_312_is_asked_for_its_version_not_its_name(tmp_path):
     """A pyenv shim is on PATH also where that Python is not chosen."""
     if sys.version_info[:2] == (3, 12):
@@ -93,6 +96,7 @@ def test_python_312_is_asked_for_its_version_not_its_name(tmp_path):
     assert find_python(variables) == real / "python"
 
 
+@pytest.mark.process
 def test_without_python_312_the_remedy_names_what_was_looked_at(tmp_path):
     wrong = program(tmp_path, "python", "echo 3 11")
     with pytest.raises(SetupError, match=f"looked at: {wrong}.*PYTHON312="):
@@ -117,6 +121,7 @@ def test_a_full_disk_is_said_before_the_download(monkeypatch, tmp_path):
         cli._check_disk(tmp_path / "v")
 
 
+@pytest.mark.process
 def test_run_isaac_without_an_environment_says_make_isaac(tmp_path):
     done = subprocess.run(
         [sys.executable, TOOLS / "run_isaac", "python", "-V"],
@@ -128,6 +133,7 @@ def test_run_isaac_without_an_environment_says_make_isaac(tmp_path):
     assert done.returncode == 1 and "make isaac" in done.stderr
 
 
+@pytest.mark.process
 def test_the_doctor_finds_itself_over_dds():
     """The whole report on this machine, with its own listener as the other host."""
     if not (TOOLS.parent / "install").is_dir():

@@ -27,6 +27,8 @@ from sim_bridge.client.env import RemoteEnv
 from sim_bridge.errors import OK
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "examples" / "packages"
 PAGES = {

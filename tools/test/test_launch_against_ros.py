@@ -15,6 +15,8 @@ from launch_runner.resolve import resolve
 
 from sim_bridge.remote.profiles import PROFILE_VARIABLES
 
+pytestmark = pytest.mark.process
+
 launch = pytest.importorskip("launch", reason="the real launch is not installed")
 pytest.importorskip("launch_ros", reason="launch_ros is not installed")
 pytest.importorskip("launch_xml", reason="launch_xml is not installed")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 LAUNCH = Path(__file__).parents[1] / "launch"
 # Ignores what asks it to end, and has a child that does the same.
 STUBBORN = """

@@ -22,6 +22,8 @@ from sim_bridge.processes.domains import free_domain_id
 from sim_bridge.processes.testing import Process
 from sim_bridge.ros.calls import Caller
 
+pytestmark = pytest.mark.process
+
 DEADLINE_S = 60.0
 # Node: the package and the program that make it, parameters, one that is read once.
 NODES = {

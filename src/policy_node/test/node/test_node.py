@@ -34,6 +34,8 @@ from sim_bridge.ros.service_loop import ServiceLoop
 from sim_bridge.trajectories.trajectory import Trajectory, load_trajectory
 from sim_bridge.types import ActionSpec, Observation
 
+pytestmark = pytest.mark.process
+
 COMMITTED = Path(__file__).parents[2] / "data" / "so101_pick_place.npz"
 EXPERT = ("--ros-args", "-p", "policy:=expert")
 DEADLINE_S = 60.0

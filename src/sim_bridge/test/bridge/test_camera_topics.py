@@ -17,6 +17,8 @@ from sim_bridge.ros.images import decode_jpeg, from_image_msg
 from sim_bridge.simulators.mujoco.simulator import MujocoSimulator
 from sim_bridge.simulators.synthetic import SyntheticSimulator
 
+pytestmark = pytest.mark.process
+
 TIMEOUT_S = 60.0
 OPTIONS = (
     "image_width:=64",

@@ -15,6 +15,8 @@ from sim_bridge.client.bridge_client import BridgeClient
 from sim_bridge.processes.testing import Process, free_domain_id
 from sim_bridge.simulators.registry import open_simulator
 
+pytestmark = pytest.mark.process
+
 STEPS = 100_000
 KILLED_AFTER = (4_000, 7_000)  # steps of one client's life
 TASK = "so101"

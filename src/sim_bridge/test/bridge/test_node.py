@@ -29,6 +29,8 @@ from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert import from_state_msg
 
+pytestmark = pytest.mark.process
+
 HOLD = np.array([0.0, 0.0, 0.0, 1.0])
 
 

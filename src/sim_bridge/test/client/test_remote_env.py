@@ -12,6 +12,8 @@ from sim_bridge import RemoteEnv, RemoteVectorEnv
 from sim_bridge.errors import InvalidRequest, LeaseHeld, SequenceGap, TimedOut
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
+pytestmark = pytest.mark.process
+
 HOLD = np.array([0.0, 0.0, 0.0, 1.0], dtype=np.float32)
 
 

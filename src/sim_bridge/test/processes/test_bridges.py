@@ -14,6 +14,8 @@ from sim_bridge import RemoteVectorEnv
 from sim_bridge.processes.bridges import commands
 from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[4]
 WAIT_S = 90.0
 SO101 = ["--ros-args", "-p", "simulator:=mujoco", "-p", "task:=so101"]

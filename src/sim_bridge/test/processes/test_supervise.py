@@ -11,6 +11,8 @@ import pytest
 from sim_bridge.processes import supervise
 from sim_bridge.processes.testing import wait_until
 
+pytestmark = pytest.mark.process
+
 FAST = supervise.Patience(0.3, 0.3)
 ENDLESS = "import time\nprint('up', flush=True)\ntime.sleep(600)"
 STUBBORN = f"""

@@ -12,6 +12,8 @@ import pytest
 
 from sim_bridge.processes.testing import Process, free_domain_id
 
+pytestmark = pytest.mark.process
+
 PROFILES = Path(__file__).parents[4] / "launch" / "dds"
 ASK = """
 from sim_bridge.client.env import RemoteEnv

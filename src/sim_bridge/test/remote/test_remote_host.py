@@ -18,6 +18,8 @@ from sim_bridge.remote import profiles as remote_host_profiles
 from sim_bridge.remote.agent import SESSION_VARIABLE
 from sim_bridge.remote.host import BridgeDied, HostUnreachable, RemoteHost, RemoteHostError
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[4]
 TRAJECTORY = ROOT / "src/policy_node/data/so101_pick_place.npz"
 CLIENT = Path(__file__).with_name("remote_host_client.py")

@@ -53,6 +53,7 @@ def test_what_cannot_be_opened_is_named(outside, name, error, message):
         open_simulator(name)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["mujoco", "sapien", "synthetic"])
 def test_a_bridge_needs_nothing_but_the_simulators_name(tmp_path, name):
     environment = {"ROS_DOMAIN_ID": str(free_domain_id())}

@@ -14,6 +14,8 @@ from sim_bridge.processes.testing import Process, free_domain_id, wait_until
 from sim_bridge.simulators.gymnasium.simulator import GymnasiumSimulator
 from sim_bridge.trajectories.trajectory import TrajectoryRecorder, load_trajectory
 
+pytestmark = pytest.mark.process
+
 TIMEOUT_S = 60.0
 TASK = "SO101PickPlace-v0"
 

@@ -21,6 +21,8 @@ from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Receiver
 from sim_bridge.ros.convert_spec import from_spec_msg
 
+pytestmark = pytest.mark.process
+
 DEADLINE_S = 90.0
 TOKEN = "hands off"
 PORT_PARAMETERS = ("serve_openpi_port", "serve_groot_zmq_port", "serve_groot_http_port")

@@ -14,6 +14,8 @@ from policy_node.policies.checkpoint.format import CheckpointError
 from policy_node.policies.checkpoint.lerobot import lerobot_inputs
 from sim_bridge.types import Observation
 
+pytestmark = pytest.mark.process
+
 LEROBOT_PYTHON = os.environ.get("LEROBOT_PYTHON", "")
 
 # A small ACT policy with random weights, saved as LeRobot saves it, opened as we open it; its

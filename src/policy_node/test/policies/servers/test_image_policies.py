@@ -13,6 +13,8 @@ import pytest
 
 from sim_bridge.processes.testing import Process, free_domain_id, free_tcp_port
 
+pytestmark = pytest.mark.process
+
 sys.path.insert(0, str(Path(__file__).parent))
 from test_groot import FakeGroot  # noqa: E402
 

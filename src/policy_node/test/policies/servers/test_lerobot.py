@@ -31,6 +31,8 @@ from sim_bridge.files.safe_pickle import Record, dumps
 from sim_bridge.processes.testing import Process, free_tcp_port, wait_until
 from sim_bridge.types import Observation
 
+pytestmark = pytest.mark.process
+
 LEROBOT_PYTHON = os.environ.get("LEROBOT_PYTHON", "")
 HELPERS = "lerobot.async_inference.helpers"
 

@@ -70,6 +70,7 @@ def real_server(tmp_path):
     return port, start
 
 
+@pytest.mark.process
 def test_chunk_from_openpi_server_real_peer(real_server):
     port, start = real_server
     with start():
@@ -85,6 +86,7 @@ def test_chunk_from_openpi_server_real_peer(real_server):
         source.close()
 
 
+@pytest.mark.process
 def test_error_frame_then_the_next_call_works_real_peer(real_server):
     port, start = real_server
     with start():
@@ -96,6 +98,7 @@ def test_error_frame_then_the_next_call_works_real_peer(real_server):
         policy.close()
 
 
+@pytest.mark.process
 def test_server_killed_in_mid_episode_is_waited_for_real_peer(real_server):
     port, start = real_server
     address = parse_server_address(f"ws://127.0.0.1:{port}?give_up_s=50")
@@ -114,6 +117,7 @@ def test_server_killed_in_mid_episode_is_waited_for_real_peer(real_server):
     policy.close()
 
 
+@pytest.mark.process
 def test_server_that_stays_away_is_given_up_real_peer(real_server):
     port, start = real_server
     with start():
@@ -126,6 +130,7 @@ def test_server_that_stays_away_is_given_up_real_peer(real_server):
         policy.infer(observation())
 
 
+@pytest.mark.process
 def test_observation_without_the_mapped_image_names_both_sides_real_peer(real_server):
     port, start = real_server
     with start():

@@ -62,6 +62,7 @@ def test_malicious_payload_is_refused_and_does_not_run(tmp_path, bomb, protocol)
     assert not proof.exists()
 
 
+@pytest.mark.process
 def test_the_same_payload_would_have_run(tmp_path):
     """The proof that the test above can fail."""
     proof = tmp_path / "it-ran"

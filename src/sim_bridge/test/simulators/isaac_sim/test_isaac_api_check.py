@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 TOOL = Path(__file__).parents[5] / "tools" / "check_isaac_api.py"
 EXT = "isaacsim/exts/isaacsim.core.prims_ext"
 WHEEL = {
