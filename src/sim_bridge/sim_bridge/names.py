@@ -10,7 +10,7 @@ JOINT_STATES = "joint_states"  # as `robot_state_publisher` expects it, every co
 CLOCK = "clock"  # simulation time, every control step
 TF = "tf"  # all links in `world`, every control step
 TF_STATIC = "tf_static"  # a robot's fixed frames, for a mirror of `joint_states`
-DIAGNOSTICS = "/diagnostics"  # health of the mirror, and of a bridge in real time
+DIAGNOSTICS = "/diagnostics"  # of the mirror, a rollout, a bridge in real time
 CAMERA_IMAGE = "camera/{}/image_raw"  # pictures at the camera's own rate
 CAMERA_INFO = "camera/{}/camera_info"  # intrinsics, with every picture
 
