@@ -30,6 +30,7 @@ def test_what_is_not_a_namespace(name):
         check_namespace(name)
 
 
+@pytest.mark.process
 def test_a_profiles_file_that_is_missing_stops_the_program(tmp_path):
     """Fast DDS would go on without it, and reach other machines."""
     missing = str(tmp_path / "no.xml")

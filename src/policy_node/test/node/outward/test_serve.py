@@ -272,10 +272,11 @@ def test_own_groot_zmq_adapter_closes_the_circle(serve):
     np.testing.assert_allclose(policy.infer(OBSERVATION), EXPECTED, rtol=1e-6)
     behind = only(served, "groot-zmq-")
     assert 5 in behind.resets and behind.seen[0].instruction == "pick the cube"
-    older = open_with(groot_zmq, addresses["GR00T ZMQ"], f"?version=n1.5&token={TOKEN}")
-    np.testing.assert_allclose(older.for_client("x").infer(OBSERVATION), EXPECTED, rtol=1e-6)
-    simulated = open_with(groot_zmq, addresses["GR00T ZMQ"], f"?version=n1.6-sim&token={TOKEN}")
-    np.testing.assert_allclose(simulated.for_client("x").infer(OBSERVATION), EXPECTED, rtol=1e-6)
+    for version in ("n1.5", "n1.6-sim"):
+        query = f"?version={version}&token={TOKEN}"
+        other = open_with(groot_zmq, addresses["GR00T ZMQ"], query).for_client("x")
+        np.testing.assert_allclose(other.infer(OBSERVATION), EXPECTED, rtol=1e-6)
+        other.close()
     with pytest.raises(OperationFailed, match="ValueError: no such instruction"):
         policy.infer(replace(OBSERVATION, instruction="fail"))
     with pytest.raises(InvalidRequest, match="refuses this token"):
