@@ -31,7 +31,8 @@ class _Wait:
         assert context.handle is not None  # it has none before its init
         self._context = context.handle
         with self._context:
-            self._wait_set = _rclpy.WaitSet(*sizes, self._context)
+            wait_set: Any = _rclpy.WaitSet  # typed, and otherwise, by Kilted alone
+            self._wait_set = wait_set(*sizes, self._context)
 
     def __enter__(self) -> Any:
         self._context.__enter__()

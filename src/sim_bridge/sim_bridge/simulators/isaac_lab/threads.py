@@ -22,8 +22,8 @@ def use_physx_workers(count: int) -> None:
     def configure(**settings: Any) -> Any:
         return dataclasses.replace(original(**settings), num_threads=count)
 
+    vars(configure)["original"] = original
     ovphysx.PhysXConfig = configure
-    ovphysx.PhysXConfig.original = original
 
 
 @contextlib.contextmanager
