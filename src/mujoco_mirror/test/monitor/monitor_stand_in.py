@@ -9,6 +9,7 @@ import math
 import sys
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -177,7 +178,8 @@ def main():
     parser.add_argument("--rate-hz", type=float, default=20.0)
     rate_hz = parser.parse_args().rate_hz
     rclpy.init()
-    bridge = SimBridge(ToyArm(1.0 / rate_hz), BridgeParameters())
+    arm: Any = ToyArm(1.0 / rate_hz)
+    bridge = SimBridge(arm, BridgeParameters())
     companions = Companions(1.0 / rate_hz)
     executor = MultiThreadedExecutor(3)
     executor.add_node(bridge)

@@ -14,6 +14,7 @@ import tarfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,8 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --window-size=1440,1000 "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
+
+NO_COMMANDS: Any = None  # nobody presses a button there
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +302,7 @@ def test_a_new_chart_is_one_entry_and_the_page_builds_it(browser):
     )
     feed = MonitorFeed(charts=charts)
     with running(
-        MonitorServer(feed, VideoFeed(), None, Token("a-token-of-some-length")).app
+        MonitorServer(feed, VideoFeed(), NO_COMMANDS, Token("a-token-of-some-length")).app
     ) as port:
         page = Page(browser, f"http://127.0.0.1:{port}/")
         for step in range(30):
@@ -358,7 +361,7 @@ def test_the_accessibility_checker_finds_nothing(browser, served, rollout, axe, 
 
 def test_the_policy_and_the_success_rate_are_on_the_page_and_like_axes_are_one(browser):
     feed = MonitorFeed()
-    server = MonitorServer(feed, VideoFeed(), None, Token("a-token-of-some-length"))
+    server = MonitorServer(feed, VideoFeed(), NO_COMMANDS, Token("a-token-of-some-length"))
     axes = """return document.querySelector('.plot[aria-label="Reward"]')
         .querySelectorAll(".u-axis").length"""
     with running(server.app) as port:

@@ -180,7 +180,7 @@ def test_who_joins_while_nothing_moves_sees_the_last_state(client, node):
     for _ in range(2):  # the state itself may still be on its way when the first one joins
         images = Receiver(node, Image, names.MIRROR_IMAGE, qos.IMAGES)
         wait_until(
-            lambda images=images: (
+            lambda images=images: (  # type: ignore[misc]  # mypy and defaults of lambdas
                 from_time(images.take(60.0).header.stamp) == pytest.approx(last.time_s)
             ),
             60.0,

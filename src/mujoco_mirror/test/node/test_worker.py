@@ -4,6 +4,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -63,7 +64,7 @@ class Stage:
     def __init__(self, watched):
         self.watched = watched
         self.shown = []
-        self.view = SlowView()
+        self.view: Any = SlowView()
         self.worker = MirrorWorker(lambda _: self.view, self._on_image, lambda: self.watched)
         self.worker.start()
         self.worker.submit(ModelFound(Path("two_arms.xml"), 0.1))
@@ -105,7 +106,7 @@ def stage():
 
 def test_the_live_picture_is_live_while_a_recording_falls_behind_and_loses_nothing(stage, tmp_path):
     assert stage.start(tmp_path) is None
-    steps = 600
+    steps = 240
     for step in range(1, steps + 1):
         stage.step(step)
         time.sleep(DRAW_S / 4)

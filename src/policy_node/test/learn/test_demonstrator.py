@@ -13,8 +13,10 @@ from policy_node.learn.demonstrator import (  # noqa: E402
 )
 from policy_node.learn.so101 import SPEC, TASK  # noqa: E402
 from policy_node.policies.builtin.expert import GraspPoint  # noqa: E402
+from policy_node.policy import Policy, PolicySpec
 from policy_node.rollout.local_environment import LocalEnvironment  # noqa: E402
 from sim_bridge.simulators.registry import open_simulator  # noqa: E402
+from sim_bridge.types import Observation
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +50,27 @@ def test_the_teacher_recovers_from_disturbances(simulator):
 
 
 def test_a_policy_that_drives_now_and_then_is_told_apart():
-    class Down:
+    class Down(Policy):
+        spec = PolicySpec("down", "")
+
+        def reset(self, seed=None, instruction=""):
+            pass
+
+        def close(self):
+            pass
+
         def infer(self, observation):
             return np.tile([0.0, 0.0, -1.0, 0.0], (8, 1))
 
     teacher = np.array([0.0, 0.0, 1.0, 1.0])
     bursts = PolicyBursts(Down(), np.random.default_rng(0))
-    executed = [bursts.apply(teacher, None) for _ in range(500)]
+    executed = [bursts.apply(teacher, Observation()) for _ in range(500)]
     driven = [other for _, other in executed]
     assert 0.2 < np.mean(driven) < 0.8
     for action, other in executed:
         assert action.tolist() == ([0, 0, -1, 0] if other else teacher.tolist())
     again = PolicyBursts(Down(), np.random.default_rng(0))
-    assert [again.apply(teacher, None)[1] for _ in range(500)] == driven
+    assert [again.apply(teacher, Observation())[1] for _ in range(500)] == driven
 
 
 def test_the_policy_s_inputs_are_what_the_task_offers(simulator):

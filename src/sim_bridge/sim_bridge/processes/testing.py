@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sim_bridge.processes import supervise
 from sim_bridge.processes.domains import free_domain_id
@@ -22,7 +23,7 @@ from sim_bridge.processes.domains import free_domain_id
 __all__ = ["Process", "free_domain_id", "wait_until", "free_tcp_port"]
 
 
-def wait_until(predicate: Callable[[], object], timeout_s: float, what: str) -> object:
+def wait_until(predicate: Callable[[], Any], timeout_s: float, what: str) -> Any:
     """Poll until ``predicate()`` is true, and return its value. AssertionError when too late."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -44,7 +45,7 @@ class Process:
 
     def __init__(
         self,
-        command: Sequence[str | Path],
+        command: Sequence[object],
         log: Path,
         env: dict[str, str] | None = None,
         terminal: bool = False,

@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,8 +46,8 @@ class _Client:
 
     def __init__(self, domain_id: int) -> None:
         command = [sys.executable, str(SCRIPT), str(domain_id), str(STEPS)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self._process = subprocess.Popen(command, **pipes)
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process: Any = subprocess.Popen(command, **pipes)
 
     def run_until(self, step: int) -> int:
         """Let it step; kill it in mid-call once it says ``step`` or more. What it said last."""

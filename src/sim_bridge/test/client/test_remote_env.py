@@ -54,7 +54,7 @@ def test_gymnasium_makes_it_by_name(bridge, domain_id):
         rewards, done = [], False
         while not done:
             _, reward, terminated, truncated, info = env.step(HOLD)
-            rewards.append(reward)
+            rewards.append(float(reward))
             done = terminated or truncated
         assert info["episode"]["l"] == len(rewards)
         assert info["episode"]["r"] == pytest.approx(sum(rewards), rel=1e-4)

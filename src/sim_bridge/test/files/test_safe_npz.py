@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def npy(array) -> bytes:
 
 
 def test_arrays_come_back():
-    arrays = {"a": np.arange(6.0).reshape(2, 3), "text": np.array("{}")}
+    arrays: dict[str, Any] = {"a": np.arange(6.0).reshape(2, 3), "text": np.array("{}")}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     read = read_npz(buffer.getvalue())

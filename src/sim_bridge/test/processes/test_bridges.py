@@ -69,7 +69,8 @@ def test_a_launch_file_starts_as_many_as_wanted_and_ends_them(launched):
     assert isinstance(envs, RemoteVectorEnv)
     try:
         envs.reset(seed=[1, 1, 2])
-        action = np.stack([e.action_space.low * 0.1 for e in envs.envs]).astype(np.float32)
+        low = envs.envs[0].sim_spec.action.low
+        action = np.tile(0.1 * low, (3, 1)).astype(np.float32)
         envs.step(action)
         assert {env.sim_spec.task for env in envs.envs} == {"so101"}
         assert len({env.sim_spec.bridge_id for env in envs.envs}) == 3

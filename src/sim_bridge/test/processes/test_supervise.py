@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def python(code, **options):
     return supervise.start([sys.executable, "-c", code], **options)
 
 
+def _says_up(log):
+    return "up" in log.read_text()
+
+
 def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -39,7 +44,7 @@ def test_one_that_listens_ends_at_the_first_word_and_a_stubborn_group_at_the_las
     log = tmp_path / "log"
     listening, stubborn = python(ENDLESS, output=tmp_path / "l"), python(STUBBORN, output=log)
     for name in ("l", "log"):
-        wait_until(lambda n=name: "up" in (tmp_path / n).read_text(), 20.0, "both to run")
+        wait_until(partial(_says_up, tmp_path / name), 20.0, "both to run")
     pids = [int(pid) for pid in log.read_text().split() if pid not in ("0", "up")]
     start = time.monotonic()
     supervise.end([listening, stubborn], FAST)

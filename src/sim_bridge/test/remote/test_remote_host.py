@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[4]
 TRAJECTORY = ROOT / "src/policy_node/data/so101_pick_place.npz"
 CLIENT = Path(__file__).with_name("remote_host_client.py")
-LIGHT = {"simulator": "mujoco", "task": "so101"}
+LIGHT: dict[str, Any] = {"simulator": "mujoco", "task": "so101"}
 WAIT_S = 120.0
 
 

@@ -1,5 +1,7 @@
 """Gymnasium tasks on MuJoCo: gym-aloha without its pictures, and ids that nobody prepared."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -137,7 +139,8 @@ def test_registered_ids_work_unprepared(task):
         assert simulator.step(np.asarray(action, dtype=float)).reward == pytest.approx(
             reward, abs=1e-9
         )
-    assert simulator.spec.control_period_s == pytest.approx(reference.unwrapped.dt)
+    inner: Any = reference.unwrapped
+    assert simulator.spec.control_period_s == pytest.approx(inner.dt)
     simulator.close()
 
 

@@ -68,7 +68,9 @@ def test_another_start_is_written(client, spec, recorded):
     moved = replace(recorded, joint_positions=recorded.joint_positions + 0.25)
     report = Replayer(client, spec).run(moved, ReplayOptions())
     assert client.calls[1][0] == "reset" and client.calls[1][2] is not None
-    assert report.max_joint_error > 0.1  # the states of the file are not those of its actions
+    assert report.max_joint_error is not None
+    # The states of the file are not those of its actions.
+    assert report.max_joint_error > 0.1
 
 
 def test_columns_are_matched_by_name(client, spec, recorded):

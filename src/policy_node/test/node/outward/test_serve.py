@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -295,7 +296,7 @@ class GrootClient:
         self._token = token
 
     def call(self, endpoint: str, data: dict | None = None, raw: bool = False):
-        request = {"endpoint": endpoint}
+        request: dict[str, Any] = {"endpoint": endpoint}
         if data is not None:
             request["data"] = data
         if self._token:
@@ -450,7 +451,7 @@ def test_bound_to_loopback_by_default_and_warned_of_beyond(serve, caplog):
     assert {a.split("//")[1].rsplit(":", 1)[0] for a in addresses.values()} == {"127.0.0.1"}
     for address in addresses.values():
         port = int(address.rsplit(":", 1)[1])
-        for other in {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}:
+        for other in {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}:
             if other.startswith("127.") or other == "::1":
                 continue
             with socket.socket(socket.AF_INET6 if ":" in other else socket.AF_INET) as probe:
@@ -461,6 +462,10 @@ def test_bound_to_loopback_by_default_and_warned_of_beyond(serve, caplog):
     assert "not encrypted" in caplog.text
 
 
+def parameters_of(**given: Any):
+    return serve_parameters()(**given, serve_anonymously=True)
+
+
 def test_a_taken_port_is_an_error_at_start(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -468,7 +473,7 @@ def test_a_taken_port_is_an_error_at_start(serve):
             with pytest.raises(OperationFailed, match=f"cannot serve .* on 127.0.0.1:{port}"):
                 serve(**{name: port})
     with pytest.raises(InvalidRequest, match="serve_openpi_port is 70000; valid: -1 to 65535"):
-        serve_parameters()(serve_openpi_port=70000, serve_anonymously=True)
+        parameters_of(serve_openpi_port=70000)
 
 
 def test_every_file_with_a_server_is_in_the_table():
@@ -490,5 +495,5 @@ def test_a_protocol_of_the_table_has_its_parameters_and_is_served(serve, monkeyp
     policy = open_with(openpi, addresses["other"]).for_client("one")
     np.testing.assert_allclose(policy.infer(OBSERVATION), EXPECTED)
     policy.close()
-    parameters = serve_parameters()(serve_other_port=7, serve_anonymously=True)
+    parameters = parameters_of(serve_other_port=7)
     assert parameters.settings().wanted() == [(served, 7)]

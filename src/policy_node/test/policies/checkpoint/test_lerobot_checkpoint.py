@@ -6,6 +6,7 @@ as a child process, so that its torch never enters ours.
 
 import os
 import subprocess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_an_observation_becomes_a_batch_by_name():
         images={"front": image},
         instruction="pick",
     )
-    batch = lerobot_inputs(features, observation)
+    batch: Any = lerobot_inputs(features, observation)
     assert batch["task"] == "pick"
     assert batch["observation.state"].tolist() == [0, 1, 2]
     assert batch["observation.environment_state"].tolist() == [1, 1]

@@ -62,17 +62,17 @@ def test_it_is_called_trained_and_comes_with_the_installed_package(simulator, po
 
 
 def test_a_batch_gives_each_client_what_it_would_get_alone(policy, observations):
+    alone = [policy.infer(o) for o in observations]
     assert isinstance(policy, BatchPolicy)
     together = policy.infer_batch(observations)
-    alone = [policy.infer(o) for o in observations]
     assert np.array_equal(together, alone)
     assert len({chunk.tobytes() for chunk in alone}) == len(alone)
 
 
 def test_a_chunk_continues_what_is_given(policy, observations):
-    assert isinstance(policy, InpaintingPolicy)
     free = policy.infer(observations[0])
     given = free[:3]
+    assert isinstance(policy, InpaintingPolicy)
     continued = policy.infer_continuing(observations[0], given)
     assert np.array_equal(continued[:3], given)
     assert continued.shape == free.shape

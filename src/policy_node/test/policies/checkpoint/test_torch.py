@@ -1,6 +1,7 @@
 """All kinds of model files of one network give one answer (needs torch, as training does)."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_every_kind_gives_the_same_chunks(run, tmp_path):
     answers = {}
     for kind in MODEL_FILES:
         export(run, tmp_path / kind, kind)
-        policy = open_checkpoint(tmp_path / kind, "cpu").for_client("a")
+        policy: Any = open_checkpoint(tmp_path / kind, "cpu").for_client("a")
         chunks = np.stack(policy.infer_batch(observations))
         assert chunks.shape == (3, SPEC.horizon, 4)
         answers[kind] = chunks, policy.infer_continuing(observations[0], given)

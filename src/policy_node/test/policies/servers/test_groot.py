@@ -15,6 +15,7 @@ import json
 import socket
 import threading
 import time
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -28,7 +29,7 @@ from sim_bridge.errors import FeatureUnsupported, InvalidRequest, OperationFaile
 from sim_bridge.processes.testing import free_tcp_port, wait_until
 from sim_bridge.types import Observation
 
-MODALITIES = {
+MODALITIES: dict[str, dict[str, Any]] = {
     "video": {"delta_indices": [0], "modality_keys": ["front"]},
     "state": {"delta_indices": [0], "modality_keys": ["single_arm"]},
     "action": {"delta_indices": list(range(4)), "modality_keys": ["single_arm", "gripper"]},

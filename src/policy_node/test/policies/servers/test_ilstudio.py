@@ -53,7 +53,7 @@ def observation() -> Observation:
 @contextlib.contextmanager
 def protocol_fake(answer, monkeypatch, port: int = 0):
     """Each connection in a thread; ``answer(meta_obs)`` gives the bytes of the reply."""
-    module = types.ModuleType("benchmark.base")
+    module: Any = types.ModuleType("benchmark.base")
     module.MetaObs = MetaObs
     monkeypatch.setitem(sys.modules, "benchmark", types.ModuleType("benchmark"))
     monkeypatch.setitem(sys.modules, "benchmark.base", module)

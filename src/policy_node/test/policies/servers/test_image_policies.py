@@ -59,10 +59,10 @@ def run_demo(address: str, folder: Path, env: dict[str, str]) -> None:
     """Three steps, with all but the simulator and the demo from the launch file."""
     policy = [*LAUNCH, ROOT / "launch/policy.launch.xml", f"policy:={address}"]
     words = (f"output:={folder / 'output'}", "mirror:=false", "max_steps:=3")
-    words = [w for word in words for w in ("-p", word)]
+    flags = [w for word in words for w in ("-p", word)]
     with Process(policy, folder / "policy", env):
         demo = Process.module(
-            "policy_node.demo", "--ros-args", *words, log=folder / "demo", env=env
+            "policy_node.demo", "--ros-args", *flags, log=folder / "demo", env=env
         )
         with demo:
             status = demo.wait(DEADLINE_S)

@@ -18,6 +18,7 @@ import types
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -185,7 +186,7 @@ class Remote:
 @contextlib.contextmanager
 def protocol_fake(answer, monkeypatch, port: int = 0):
     """A server from the protocol facts; ``answer(timestep)`` gives the bytes of ``Actions``."""
-    module = types.ModuleType(HELPERS)
+    module: Any = types.ModuleType(HELPERS)
     module.RemotePolicyConfig = module.TimedObservation = Remote
     for name in ("lerobot", "lerobot.async_inference"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))

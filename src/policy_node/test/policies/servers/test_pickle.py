@@ -10,6 +10,7 @@ import sys
 import types
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_opcode_tricks_are_refused_and_leave_no_trace(opcodes):
 
 @pytest.mark.parametrize("protocol", range(3, pickle.HIGHEST_PROTOCOL + 1))
 def test_numpy_values_survive(protocol):
-    value = {
+    value: dict[str, Any] = {
         "f": np.arange(6, dtype=np.float32).reshape(2, 3),
         "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "big": np.arange(3, dtype=">i2"),
@@ -190,9 +191,9 @@ def test_what_is_written_is_read_by_an_ordinary_unpickler(monkeypatch):
     @dataclass
     class Thing:
         name: str
-        values: object
+        values: Any
 
-    module = types.ModuleType("only_at_the_server")
+    module: Any = types.ModuleType("only_at_the_server")
     module.Thing = Thing
     monkeypatch.setitem(sys.modules, "only_at_the_server", module)
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)

@@ -1,5 +1,7 @@
 """Pace, commands and the real-time loop, on a clock that the test moves."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -90,8 +92,9 @@ def clock():
 class Rig:
     def __init__(self, clock, on_stale="hold", **arm):
         self.clock = clock
-        self.arm = LaggingArm(**arm)
-        self.session = Session(self.arm, own_pace=True, clock=clock)
+        arm_: Any = LaggingArm(**arm)
+        self.arm = arm_
+        self.session = Session(arm_, own_pace=True, clock=clock)
         self.slot = CommandSlot(2, clock)
         self.pacer = Pacer(0.1, clock)
         self.loop = RealTime(self.session, self.slot, self.pacer, 0.25, on_stale)

@@ -4,6 +4,7 @@ import os
 import time
 from importlib.util import find_spec
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ REACH = np.array([0.3, -0.3, 0.4, 0.5, 0.2, 0.6])
 
 
 def bridge(log, domain_id, task=TASK, options=f'{{"physics": "{ENGINE}"}}'):
-    arguments = ("--ros-args", "-p", "simulator:=isaac_lab", "-p", f"task:={task}")
+    arguments: tuple[str, ...] = ("--ros-args", "-p", "simulator:=isaac_lab", "-p", f"task:={task}")
     arguments += ("-p", f"task_options:={options!r}")
     env = {"ROS_DOMAIN_ID": str(domain_id)}
     return Process.module("sim_bridge", *arguments, log=log, env=env)
@@ -40,7 +41,7 @@ def env(tmp_path_factory):
     domain_id = free_domain_id()
     log = tmp_path_factory.mktemp("isaac") / "bridge.log"
     with bridge(log, domain_id) as process:
-        env = RemoteEnv(domain_id=domain_id, connect_timeout_s=START_S, timeout_s=60.0)
+        env: Any = RemoteEnv(domain_id=domain_id, connect_timeout_s=START_S, timeout_s=60.0)
         env.process = process
         yield env
         env.close()

