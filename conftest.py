@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from types import FrameType
 
 import pytest
 
@@ -14,17 +15,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
-# How Python looks for a shared library, and for the processor's name.
-_HARMLESS = {"/sbin/ldconfig", "uname"}
 _STARTING_FIXTURES = {"bridge", "replay_on"}
 _running: list[pytest.Item] = []
 _started: list[object] = []
 
 
 def _on_audit(event: str, arguments: tuple[object, ...]) -> None:
-    if event in _STARTS and _running and not _running[0].get_closest_marker("process"):
-        if event != "subprocess.Popen" or arguments[0] not in _HARMLESS:
-            _started.append(arguments[1] if event == "subprocess.Popen" else event)
+    if event not in _STARTS or not _running or _running[0].get_closest_marker("process"):
+        return
+    if not _looks_for_libraries():
+        _started.append(arguments[1] if event == "subprocess.Popen" else event)
+
+
+def _looks_for_libraries() -> bool:
+    """As some packages do when they are imported; ctypes, and platform for the processor, too."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith("<frozen importlib") or file.endswith(
+            ("ctypes/util.py", "/platform.py")
+        ):
+            return True
+        frame = frame.f_back
+    return False
 
 
 sys.addaudithook(_on_audit)
